@@ -1,0 +1,86 @@
+-- create_lease: lease one named proxy, whatever its status, if its limit allows.
+--
+-- Guarantees: as acquire. The caller's own claim on the proxy becomes the lease: the lease is
+-- written first, so that nothing is lost when memory is full. Leases of the proxy that are over
+-- do not count against its limit.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   proxy_id      the proxy
+--   lease_id      UUID text made by the caller, its first 48 bits those of the pool
+--   consumer      consumer id
+--   duration_ms   1 to ten years
+--   retention_ms  0 to ten years
+--   token         names the caller whose claim may be used
+-- RETURNS
+--   {acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, pool_name}
+-- ERRORS
+--   PHAROX_POOL, PHAROX_PROXY, PHAROX_UNAVAILABLE, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT,
+--   PHAROX_CORRUPT, PHAROX_ARGUMENT
+-- COMPLEXITY
+--   O(log n), and O(log n) for each lease of the proxy that is over (fifty at most)
+
+--- @include "now"
+--- @include "valid_span"
+--- @include "read_lease"
+--- @include "read_live"
+--- @include "end_hold"
+--- @include "grant_lease"
+
+local pool = KEYS[1]
+local proxy_id = ARGV[1]
+local lease_id = ARGV[2]
+local consumer = ARGV[3]
+local duration_ms = ARGV[4]
+local retention_ms = ARGV[5]
+local token = ARGV[6]
+
+local ms = now()
+local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
+if not duration or not retention then
+  return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
+end
+local state = redis.call('HMGET', pool, 'name', 'prefix')
+if not state[1] then
+  return redis.error_reply('PHAROX_POOL ' .. pool)
+end
+if string.sub(lease_id, 1, 13) ~= state[2] then
+  return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
+end
+local known = read_lease(pool, lease_id, ms)
+if known then
+  if known.corrupt then
+    return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
+  end
+  if known.consumer ~= consumer or known.proxy_id ~= proxy_id then
+    return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
+  end
+  return {known.acquired, known.expires, known.released or '', consumer, proxy_id, state[1]}
+end
+local held = pool .. ':held:' .. proxy_id
+local proxy = read_live(pool, proxy_id)
+if not proxy then
+  return redis.error_reply('PHAROX_PROXY ' .. proxy_id)
+end
+local due = redis.call('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, 50)
+for _, holder in ipairs(due) do
+  end_hold(pool, holder, proxy_id)
+end
+local load = redis.call('ZCARD', held)
+local claimed = redis.call('ZSCORE', held, '!' .. token)
+if proxy.max and load - (claimed and 1 or 0) >= proxy.max then
+  return redis.error_reply('PHAROX_UNAVAILABLE ' .. proxy_id)
+end
+local lease = {
+  id = lease_id, proxy_id = proxy_id, consumer = consumer,
+  acquired = ms, expires = ms + duration, retention = retention,
+}
+if #due > 0 then
+  proxy = read_live(pool, proxy_id)
+end
+grant_lease(pool, proxy, load, lease, '')
+if claimed then
+  end_hold(pool, '!' .. token, proxy_id)
+end
+return {ms, ms + duration, '', consumer, proxy_id, state[1]}

@@ -1,0 +1,25 @@
+-- hide_proxy: the first step of a delete. From here on the proxy does not exist for anybody.
+--
+-- Guarantees: sent twice, or after a delete that was broken off, it says "hidden" again; only
+-- purge_proxy removes what is left. Its first write is a ZREM: it works when memory is full.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   proxy_id      the proxy
+-- RETURNS
+--   1 hidden (now or before), 0 unknown
+-- ERRORS
+--   none
+-- COMPLEXITY
+--   O(views of the proxy * log n)
+
+--- @include "hide_proxy"
+
+local pool = KEYS[1]
+local proxy_id = ARGV[1]
+
+if hide_proxy(pool, proxy_id) then
+  return 1
+end
+return redis.call('HEXISTS', pool .. ':proxy:' .. proxy_id, 'gone')

@@ -1,0 +1,22 @@
+--- @include "settle"
+--- @include "select_round"
+-- Write a lease on a proxy that carries `load`. The first write is the ZADD to `held`: when memory
+-- is full and nothing was swept before, it fails and nothing is written. The record lives until
+-- the end of its retention, the consumer's index as long as its longest record. O(log n).
+local function grant_lease(pool, proxy, load, lease, moved)
+  local id, until_ms = lease.id, lease.expires + lease.retention
+  redis.call('ZADD', pool .. ':held:' .. proxy.id, lease.expires, id)
+  redis.call('ZADD', pool .. ':expiry', lease.expires, id .. ':' .. proxy.id)
+  redis.call('SET', pool .. ':lease:' .. id,
+    string.format('%s %s %.0f %.0f', proxy.id, lease.consumer, lease.acquired, lease.expires),
+    'PXAT', string.format('%.0f', until_ms))
+  local index = pool .. ':leases:' .. lease.consumer
+  redis.call('ZADD', index, until_ms, id)
+  if redis.call('PEXPIREAT', index, until_ms, 'GT') == 0 then
+    redis.call('PEXPIREAT', index, until_ms, 'NX')
+  end
+  if moved == 'r' then
+    select_round(pool, proxy)
+  end
+  settle(pool, proxy, load, load + 1, 'u' .. moved)
+end

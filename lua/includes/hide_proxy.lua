@@ -1,0 +1,19 @@
+--- @include "read_live"
+-- Make a proxy not exist for anybody: out of the views, the list and the figures, and marked, so
+-- that its purge can be taken up by whoever comes next. False if it does not exist. O(log n).
+local function hide_proxy(pool, id)
+  local proxy = read_live(pool, id)
+  if not proxy then
+    return false
+  end
+  redis.call('ZREM', pool .. ':proxies', id)
+  for name in string.gmatch(proxy.views, '%S+') do
+    redis.call('ZREM', pool .. ':view:' .. name, id)
+  end
+  redis.call('SREM', pool .. ':idle', id)
+  redis.call('SREM', pool .. ':leased', id)
+  redis.call('SREM', pool .. ':reserved', id)
+  redis.call('HSET', pool .. ':proxy:' .. id, 'gone', '1')
+  redis.call('SADD', pool .. ':gone', id)
+  return true
+end

@@ -1,0 +1,15 @@
+--- @include "end_hold"
+-- End up to `limit` leases and claims that are over at `ms`. Returns how many were leases, and
+-- whether more may be due. A lease's record needs no change: its end is written in it. O(limit log n).
+local function sweep_due(pool, ms, limit)
+  local due = redis.call('ZRANGEBYSCORE', pool .. ':expiry', '-inf', ms, 'LIMIT', 0, limit)
+  local leases = 0
+  for _, member in ipairs(due) do
+    local holder, id = string.match(member, '^(.*):(.-)$')
+    end_hold(pool, holder, id)
+    if string.sub(holder, 1, 1) ~= '!' then
+      leases = leases + 1
+    end
+  end
+  return leases, #due == limit
+end

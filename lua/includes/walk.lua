@@ -1,0 +1,42 @@
+--- @include "matches"
+--- @include "now"
+--- @include "rank_after"
+-- Look at the free proxies of a view in order, from behind `from` ("score id", "" = the head), and
+-- return the ids of the first `wanted` that a filter accepts (nil: any), with where to go on:
+-- "" when the free ones are exhausted. Looks at `least` proxies, then on until `until_us`, by its
+-- own reading of the clock every 50 (only to stop itself). O(proxies looked at).
+local function walk(pool, name, program, from, wanted, least, until_us)
+  local key = pool .. ':view:' .. name
+  local rank, found, looked = 0, {}, 0
+  if from ~= '' then
+    local score, id = string.match(from, '^(%S+) (%S+)$')
+    rank = rank_after(key, score, id)
+  end
+  while true do
+    local page = redis.call('ZRANGE', key, rank, rank + 49, 'WITHSCORES')
+    for i = 1, #page, 2 do
+      local id, score = page[i], page[i + 1]
+      if score == 'inf' then
+        return found, ''
+      end
+      from = score .. ' ' .. id
+      if not program or matches(program, redis.call('HMGET', pool .. ':proxy:' .. id,
+          'so', 'co', 'ci', 'is', 'as', 'la', 'lo')) then
+        found[#found + 1] = id
+        if #found == wanted then
+          return found, from
+        end
+      end
+    end
+    if #page < 100 then
+      return found, ''
+    end
+    rank, looked = rank + 50, looked + 50
+    if looked >= least then
+      local _, us = now()
+      if us >= until_us then
+        return found, from
+      end
+    end
+  end
+end

@@ -1,0 +1,39 @@
+-- list_proxies: a page of a pool's proxies in insertion order. Reads only.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   after         insertion number of the last proxy seen, "0" at first
+--   limit         1 to 500
+-- RETURNS
+--   {insertion number to go on from, "" at the end; {proxy_id, document, fields, leases}...}
+-- ERRORS
+--   PHAROX_POOL, PHAROX_ARGUMENT
+-- COMPLEXITY
+--   O(log n + limit)
+
+--- @include "read_proxy"
+--- @include "leases_of"
+
+local pool = KEYS[1]
+local after = ARGV[1]
+local limit = ARGV[2]
+
+local count = tonumber(limit)
+if not count or count < 1 or count > 500 or not string.match(after, '^%d+$') then
+  return redis.error_reply('PHAROX_ARGUMENT limit')
+end
+if redis.call('HEXISTS', pool, 'name') == 0 then
+  return redis.error_reply('PHAROX_POOL ' .. pool)
+end
+local page = redis.call('ZRANGEBYSCORE', pool .. ':proxies', '(' .. after, '+inf', 'WITHSCORES',
+  'LIMIT', 0, count)
+local reply = {#page == 2 * count and page[#page] or ''}
+for i = 1, #page, 2 do
+  local proxy = read_proxy(pool, page[i])
+  if proxy then
+    reply[#reply + 1] = {page[i], redis.call('GET', pool .. ':doc:' .. page[i]), proxy.raw,
+      leases_of(pool, proxy)}
+  end
+end
+return reply

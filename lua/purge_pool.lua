@@ -1,0 +1,83 @@
+-- purge_pool: the second step of a delete, called until it is done: removes a hidden pool's
+-- leases and the named proxies in chunks, and, when no proxy is left, what the pool keeps besides.
+--
+-- Guarantees: sent twice it answers done; a pool that is not hidden is left alone; works when
+-- memory is full. Leases of a deleted pool are gone with it.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   chunk_us      stop after this long
+--   ids...        proxies whose directory entries are gone: those may go now
+-- RETURNS
+--   1 done, 0 call again
+-- ERRORS
+--   PHAROX_ARGUMENT
+-- COMPLEXITY
+--   O((proxies + leases) log n); bounded by chunk_us
+
+--- @include "now"
+--- @include "drop_view"
+
+local pool = KEYS[1]
+local chunk_us = ARGV[1]
+local ids = 2
+
+local _, started = now()
+if not string.match(chunk_us, '^%d+$') then
+  return redis.error_reply('PHAROX_ARGUMENT chunk_us')
+end
+if redis.call('HEXISTS', pool, 'deleting') == 0 then
+  return 1
+end
+
+local function time_is_up()
+  local _, us = now()
+  return us - started >= tonumber(chunk_us)
+end
+
+for _, name in ipairs(redis.call('HKEYS', pool .. ':views')) do
+  drop_view(pool, name)
+end
+-- Leases first, records and index entries with them: nothing else knows their consumers.
+repeat
+  local page = redis.call('ZRANGE', pool .. ':expiry', 0, 49)
+  for _, member in ipairs(page) do
+    local holder = string.match(member, '^(.*):.-$')
+    local key = pool .. ':lease:' .. holder
+    local record = redis.call('GET', key)
+    local consumer = record and string.match(record, '^%S+ (%S+) ')
+    redis.call('ZREM', pool .. ':expiry', member)
+    redis.call('UNLINK', key)
+    if consumer then
+      local index = pool .. ':leases:' .. consumer
+      redis.call('ZREM', index, holder)
+      local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
+      if last[2] then
+        redis.call('PEXPIREAT', index, last[2])
+      end
+    end
+  end
+  if time_is_up() then
+    return 0
+  end
+until #page < 50
+for i = ids, #ARGV do
+  local id = ARGV[i]
+  redis.call('ZREM', pool .. ':proxies', id)
+  redis.call('UNLINK', pool .. ':proxy:' .. id, pool .. ':doc:' .. id, pool .. ':health:' .. id,
+    pool .. ':held:' .. id)
+  redis.call('SREM', pool .. ':gone', id)
+  if time_is_up() then
+    return 0
+  end
+end
+if redis.call('EXISTS', pool .. ':proxies', pool .. ':gone') > 0 then
+  return 0
+end
+for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'leased', 'idle', 'reserved', 'gone',
+    'proxies'}) do
+  redis.call('UNLINK', pool .. ':' .. name)
+end
+redis.call('UNLINK', pool)
+return 1

@@ -1,0 +1,23 @@
+-- purge_proxy: the second step of a delete, called until it is done: ends the hidden proxy's
+-- leases in chunks, then removes its keys.
+--
+-- Guarantees: sent twice it answers done; a proxy that is not hidden is left alone; works when
+-- memory is full.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   proxy_id      the proxy
+-- RETURNS
+--   1 done, 0 call again
+-- ERRORS
+--   none
+-- COMPLEXITY
+--   O(log n) for each lease, 100 at most
+
+--- @include "purge_proxy"
+
+local pool = KEYS[1]
+local proxy_id = ARGV[1]
+
+return purge_proxy(pool, proxy_id, 100) and 1 or 0

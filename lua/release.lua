@@ -1,0 +1,61 @@
+-- release: end a lease before its time.
+--
+-- Guarantees: releasing twice, or what is over, changes nothing. The first write is a ZREM, so it
+-- works when memory is full. A proxy that is gone is not brought back.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   lease_id      the lease
+--   proxy_id      the proxy the caller believes it is on; if wrong, the record decides
+--   retention_ms  how long the record stays readable from now
+--   want_stats    "1" to have the pool's figures in the reply
+-- RETURNS
+--   {1 if this call ended it else 0, figures | false}
+-- ERRORS
+--   PHAROX_ARGUMENT, PHAROX_CORRUPT
+-- COMPLEXITY
+--   O(log n)
+
+--- @include "now"
+--- @include "valid_span"
+--- @include "read_lease"
+--- @include "end_hold"
+--- @include "pool_stats"
+
+local pool = KEYS[1]
+local lease_id = ARGV[1]
+local proxy_id = ARGV[2]
+local retention_ms = ARGV[3]
+local want_stats = ARGV[4]
+
+local ms = now()
+local retention = valid_span(retention_ms, 0)
+if not retention then
+  return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
+end
+local lease = read_lease(pool, lease_id, ms)
+if lease and lease.corrupt then
+  return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
+end
+local ended = end_hold(pool, lease_id, lease and lease.proxy_id or proxy_id)
+if ended and lease and not lease.released then
+  local key, index = pool .. ':lease:' .. lease_id, pool .. ':leases:' .. lease.consumer
+  if retention == 0 then
+    redis.call('UNLINK', key)
+    redis.call('ZREM', index, lease_id)
+  else
+    redis.call('SET', key, string.format('%s %s %.0f %.0f %.0f', lease.proxy_id, lease.consumer,
+      lease.acquired, lease.expires, ms), 'PXAT', string.format('%.0f', ms + retention))
+    redis.call('ZADD', index, 'XX', ms + retention, lease_id)
+  end
+  -- One call in four, by the clock, takes some ended leases off the consumer's index: sixteen
+  -- at most, four for each that a call adds.
+  if ms % 4 == 0 then
+    local past = redis.call('ZRANGEBYSCORE', index, '-inf', ms, 'LIMIT', 0, 16)
+    if past[1] then
+      redis.call('ZREM', index, unpack(past))
+    end
+  end
+end
+return {ended and 1 or 0, want_stats == '1' and pool_stats(pool) or false}

@@ -1,0 +1,44 @@
+-- sweep: end what is over in a pool, and tidy: idle views, deletes that were broken off.
+--
+-- Guarantees: decides and removes in one step, so that a lease that was renewed is never ended;
+-- works when memory is full (its first write is a ZREM or an UNLINK).
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   limits        "chunk_us view_bound view_idle_ms"
+-- RETURNS
+--   {leases ended (claims do not count), 1 if more is due else 0}
+-- ERRORS
+--   PHAROX_ARGUMENT
+-- COMPLEXITY
+--   O(log n) for each lease that is over; bounded by chunk_us
+
+--- @include "now"
+--- @include "sweep_due"
+--- @include "trim_views"
+--- @include "purge_proxy"
+
+local pool = KEYS[1]
+local limits = ARGV[1]
+
+local ms, us = now()
+local chunk_us, bound, idle_ms = string.match(limits, '^(%d+) (%d+) (%d+)$')
+if not chunk_us then
+  return redis.error_reply('PHAROX_ARGUMENT limits')
+end
+local ended, more, clock, _ = 0, nil, us, nil
+repeat
+  local leases
+  leases, more = sweep_due(pool, ms, 50)
+  ended = ended + leases
+  _, clock = now()
+until not more or clock - us >= tonumber(chunk_us)
+if not more then
+  trim_views(pool, ms, tonumber(bound), tonumber(idle_ms))
+  local gone = redis.call('SRANDMEMBER', pool .. ':gone')
+  if gone then
+    purge_proxy(pool, gone, 50)
+  end
+end
+return {ended, more and 1 or 0}

@@ -1,0 +1,54 @@
+"""Redis and Valkey storage for pharox: proxy leases that hold across processes and machines.
+
+``RedisStorage`` is the storage; ``RedisProxyManager`` leases from it in one round trip.
+"""
+
+from pharox_redis.errors import (
+    CorruptRecordError,
+    InvalidProxyError,
+    InvalidUrlError,
+    LeaseConflictError,
+    LeaseIdError,
+    PharoxRedisError,
+    PoolDeletingError,
+    PoolNameTakenError,
+    PredicateScanLimitError,
+    ProxyPoolConflictError,
+    StorageAccessError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+    UnsupportedClientError,
+    UnsupportedServerError,
+)
+from pharox_redis.manager import RedisProxyManager
+from pharox_redis.models import ProxyLease, new_lease_id
+from pharox_redis.settings import Settings
+from pharox_redis.storage import RedisStorage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CorruptRecordError",
+    "InvalidProxyError",
+    "InvalidUrlError",
+    "LeaseConflictError",
+    "LeaseIdError",
+    "PharoxRedisError",
+    "PoolDeletingError",
+    "PoolNameTakenError",
+    "PredicateScanLimitError",
+    "ProxyLease",
+    "ProxyPoolConflictError",
+    "RedisProxyManager",
+    "RedisStorage",
+    "Settings",
+    "StorageAccessError",
+    "StorageError",
+    "StorageFullError",
+    "StorageUnavailableError",
+    "UnsupportedClientError",
+    "UnsupportedServerError",
+    "__version__",
+    "new_lease_id",
+]

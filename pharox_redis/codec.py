@@ -1,0 +1,277 @@
+"""Between pharox's models and what stands in Redis: the only place that knows both.
+
+A proxy is stored in two parts. Its hash holds what scripts look at: the seven fields that filters
+may ask for, status, limit, last check. Its document is JSON with the rest of the model (host, port,
+credentials, the fields of a subclass), without defaults. A text too long for a compact hash
+stands there as a digest, which is all that equality needs, and whole in the document. Document
+fields that the reader's model does not know are kept when it saves.
+
+Times are integers: microseconds for a proxy's last check, milliseconds for leases. Naive datetimes
+are UTC; what is returned is UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from pharox.models import (
+    HealthCheckResult,
+    Lease,
+    LeaseStatus,
+    PoolStatsSnapshot,
+    Proxy,
+    ProxyHealthRecord,
+    ProxyPool,
+)
+from pydantic import ValidationError
+
+from pharox_redis.errors import CorruptRecordError, InvalidProxyError
+from pharox_redis.models import ProxyLease
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# The order of `raw` in lua/includes/read_proxy.lua; the filters' programs name these places.
+INDEXED = ("source", "country", "city", "isp", "asn", "latitude", "longitude")
+_KINDS: tuple[Callable[[str], Any], ...] = (str, str, str, str, int, float, float)
+STATUS, LIMIT, CHECKED, REVISION = 7, 8, 9, 10
+_LONGEST_TEXT = 56
+_HELD_APART = {"id", "pool_id", "status", "checked_at", "max_concurrency", "current_leases"}
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; a naive one is taken as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    """Microseconds since the epoch."""
+    return (as_utc(moment) - EPOCH) // _MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """The UTC moment of microseconds since the epoch."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def from_millis(value: int) -> datetime:
+    """The UTC moment of milliseconds since the epoch."""
+    return EPOCH + timedelta(milliseconds=value)
+
+
+def index_text(value: str) -> str:
+    """A text as the hash has it: itself, or a digest when it is long or looks like one."""
+    if len(value.encode()) <= _LONGEST_TEXT and not value.startswith("#"):
+        return value
+    return "#" + hashlib.sha256(value.encode()).hexdigest()[:40]
+
+
+# -- proxies ---------------------------------------------------------------------------------------
+
+
+def encode_proxy(proxy: Proxy) -> tuple[list[str], dict[str, Any]]:
+    """What ``save_proxies`` takes of a proxy after id and revision, but for the document: that
+    comes as a dict, so that unknown fields of a stored one can be merged in.
+
+    Raises ``InvalidProxyError`` if a value cannot be stored.
+    """
+    excluded = set(_HELD_APART) | set(type(proxy).model_computed_fields)
+    columns: list[str] = []
+    try:
+        for name in INDEXED:
+            value = getattr(proxy, name)
+            if value is None or value == "":
+                columns.append("")
+                excluded.update(() if value == "" else (name,))
+                continue
+            if isinstance(value, float):
+                if not math.isfinite(value):
+                    raise InvalidProxyError(f"Proxy {proxy.id}: {name} is {value}, not a number.")
+                text = repr(value)
+            else:
+                text = index_text(str(value))
+            columns.append(text)
+            if text == str(value):
+                excluded.add(name)
+        columns.append(proxy.status.value)
+        columns.append("" if proxy.max_concurrency is None else str(proxy.max_concurrency))
+        columns.append(str(to_micros(proxy.checked_at)))
+        document = proxy.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, InvalidProxyError):
+            raise
+        # The error may quote the value, which may be a password: only its kind is told.
+        raise InvalidProxyError(
+            f"Proxy {proxy.id} cannot be stored: {type(error).__name__} in one of its fields."
+        ) from None
+    return columns, document
+
+
+def merge_document(document: dict[str, Any], stored: str | None, model: type[Proxy]) -> str:
+    """The document's JSON, with the fields of the stored one that ``model`` does not know."""
+    merged = dict(document)
+    if stored:
+        try:
+            known = json.loads(stored)
+        except ValueError:
+            known = {}
+        for name, value in known.items():
+            if name not in model.model_fields:
+                merged.setdefault(name, value)
+    return json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_proxy(
+    model: type[Proxy],
+    pool_id: UUID,
+    proxy_id: str,
+    document: str | None,
+    fields: Sequence[str | None],
+    leases: int,
+) -> Proxy:
+    """A proxy from its parts. Raises ``CorruptRecordError`` naming proxy and field."""
+    data = _document(document, f"Proxy {proxy_id} of pool {pool_id}")
+    if model.model_config.get("extra") != "allow":
+        data = {name: value for name, value in data.items() if name in model.model_fields}
+    data["id"], data["pool_id"], data["current_leases"] = UUID(proxy_id), pool_id, leases
+    data["status"], field = fields[STATUS], "max_concurrency"
+    try:
+        limit = fields[LIMIT]
+        data[field] = None if limit is None else int(limit)
+        for field, kind, text in zip(INDEXED, _KINDS, fields, strict=False):
+            if text is not None and not text.startswith("#"):
+                data[field] = kind(text)
+        field = "checked_at"
+        data[field] = from_micros(int(fields[CHECKED] or ""))
+        return model.model_validate(data, by_name=True)
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+    except (ValueError, OverflowError):
+        pass
+    raise CorruptRecordError(f"Proxy {proxy_id} of pool {pool_id}: field {field} cannot be read.")
+
+
+def _document(text: str | None, record: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text or "")
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise CorruptRecordError(f"{record}: its document is missing or is not JSON.")
+    return data
+
+
+# -- leases ----------------------------------------------------------------------------------------
+
+
+def decode_lease(
+    kind: type[Lease],
+    pool_id: UUID,
+    pool_name: str,
+    lease_id: str,
+    proxy_id: str,
+    consumer: str,
+    acquired: int,
+    expires: int,
+    released: int | str,
+) -> Any:
+    """A lease from a script's reply. Our scripts wrote these values: they are not validated."""
+    try:
+        return kind.model_construct(
+            id=UUID(lease_id),
+            proxy_id=UUID(proxy_id),
+            consumer_id=UUID(consumer),
+            pool_id=pool_id,
+            pool_name=pool_name,
+            status=LeaseStatus.ACTIVE if released == "" else LeaseStatus.RELEASED,
+            acquired_at=from_millis(acquired),
+            expires_at=from_millis(expires),
+            released_at=None if released == "" else from_millis(int(released)),
+        )
+    except (ValueError, OverflowError, TypeError):
+        raise CorruptRecordError(f"Lease {lease_id} of pool {pool_id} cannot be read.") from None
+
+
+def decode_granted(
+    model: type[Proxy], pool_id: UUID, pool_name: str, lease_id: str, reply: Sequence[Any]
+) -> ProxyLease:
+    """The lease, and the proxy to be decoded when asked for, of a reply of ``acquire``."""
+    _, acquired, expires, released, consumer, proxy_id, document, fields, leases, _ = reply
+    lease: ProxyLease = decode_lease(
+        ProxyLease, pool_id, pool_name, lease_id, proxy_id, consumer, acquired, expires, released
+    )
+    if fields:
+        lease._decode = partial(
+            decode_proxy, model, pool_id, proxy_id, document, fields[: REVISION + 1], leases
+        )
+    return lease
+
+
+# -- pools, figures, health ------------------------------------------------------------------------
+
+
+def encode_pool(pool: ProxyPool) -> str:
+    """A pool's model as JSON without id and name."""
+    return pool.model_dump_json(exclude={"id", "name"}, exclude_defaults=True)
+
+
+def decode_pool(pool_id: UUID, name: str, document: str | None) -> ProxyPool:
+    """A pool. Raises ``CorruptRecordError``."""
+    try:
+        return ProxyPool.model_validate(
+            {**_document(document, f"Pool {pool_id}"), "id": pool_id, "name": name}
+        )
+    except ValidationError:
+        raise CorruptRecordError(f"Pool {pool_id}: its document cannot be read.") from None
+
+
+def decode_stats(pool_name: str, figures: Sequence[int]) -> PoolStatsSnapshot:
+    """A pool's figures, dated now by this machine's clock."""
+    total, active, available, leased, leases = figures
+    return PoolStatsSnapshot(
+        pool_name=pool_name,
+        total_proxies=total,
+        active_proxies=active,
+        available_proxies=available,
+        leased_proxies=leased,
+        total_leases=leases,
+    )
+
+
+def reachable_latency(record: ProxyHealthRecord) -> str:
+    """What ``add_health`` takes as latency: ms, or "" if the record does not rank the proxy."""
+    if not record.reachable or record.latency_ms is None:
+        return ""
+    return str(record.latency_ms)
+
+
+def decode_health(entry: str, proxy_id: UUID) -> ProxyHealthRecord:
+    """A record of a proxy's history: ``id status_before json``. Raises ``CorruptRecordError``."""
+    try:
+        record_id, before, text = entry.split(" ", 2)
+        record = ProxyHealthRecord.model_validate_json(text)
+    except ValueError:
+        raise CorruptRecordError(f"Health record of proxy {proxy_id} cannot be read.") from None
+    update: dict[str, Any] = {"id": UUID(record_id), "checked_at": as_utc(record.checked_at)}
+    if before != "-":
+        update["status_before"] = type(record.status_after)(before)
+    return record.model_copy(update=update)
+
+
+def health_result(record: ProxyHealthRecord) -> HealthCheckResult:
+    """A record as the result that pharox's ``get_last_health_result`` returns."""
+    return HealthCheckResult(
+        proxy_id=record.proxy_id,
+        status=record.status_after,
+        latency_ms=record.latency_ms or 0,
+        protocol=record.protocol,
+        checked_at=record.checked_at,
+        error_message=record.error,
+    )

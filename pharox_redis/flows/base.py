@@ -1,0 +1,140 @@
+"""What all flows share: the steps they yield, and the state of one storage's client side."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from pharox.exceptions import PharoxError
+from pharox.models import Proxy
+
+from pharox_redis.callers import Callers
+from pharox_redis.keys import Keys, lease_prefix, pool_tag
+from pharox_redis.scripts import Call, Value
+from pharox_redis.settings import Settings
+
+logger = logging.getLogger("pharox_redis")
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Command(NamedTuple):
+    """A plain command, its name first."""
+
+    args: tuple[Value, ...]
+
+
+class Pause(NamedTuple):
+    """Let this many seconds pass."""
+
+    seconds: float
+
+
+Step = Call | Command | Pause | list[Call | Command]
+Flow = Generator[Step, Any, T]
+
+
+class PoolRef(NamedTuple):
+    """A pool as a client knows it; its key decides whether that still holds."""
+
+    id: UUID
+    key: str
+    prefix: str
+
+
+class Bounded(Generic[K, V]):
+    """A dict that forgets its oldest entries beyond a bound. Safe to share among threads."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._lock = threading.Lock()
+        self._items: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        return self._items.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Set a value; the oldest entry goes if there are too many."""
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            if len(self._items) > self._bound:
+                self._items.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Forget a key, known or not."""
+        with self._lock:
+            self._items.pop(key, None)
+
+    def items(self) -> list[tuple[K, V]]:
+        """A copy of what is known."""
+        with self._lock:
+            return list(self._items.items())
+
+
+class Context:
+    """One storage's settings and what its client side remembers. No I/O."""
+
+    def __init__(self, settings: Settings, proxy_model: type[Proxy]) -> None:
+        self.settings = settings
+        self.keys = Keys(settings.key_prefix)
+        self.proxy_model = proxy_model
+        self.callers = Callers()
+        self.pools: Bounded[str, PoolRef] = Bounded(10_000)
+        self.consumers: Bounded[str, str] = Bounded(10_000)
+        self.warned: Bounded[str, bool] = Bounded(1_000)
+        self._filters: Bounded[tuple[UUID, str, str], tuple[float, float]] = Bounded(10_000)
+
+    def pool_ref(self, pool_id: UUID) -> PoolRef:
+        """A pool's id with what derives from it."""
+        return PoolRef(pool_id, self.keys.pool(pool_id), lease_prefix(pool_id))
+
+    def tag(self, pool_id: UUID) -> str:
+        """What directories say of a pool."""
+        return pool_tag(pool_id)
+
+    def hints(self, pool_id: UUID, selector: str, digest: str) -> str:
+        """``s`` if this client has asked for the filter within the views' idle time, ``t`` if its
+        view's use is to be noted (a few times per idle time)."""
+        if not digest:
+            return ""
+        key, now, idle = (
+            (pool_id, selector, digest),
+            time.monotonic(),
+            self.settings.view_idle_seconds,
+        )
+        seen, touched = self._filters.get(key) or (float("-inf"), now)
+        hints = "s" if now - seen < idle else ""
+        if now - touched >= idle / 8:
+            hints, touched = hints + "t", now
+        self._filters.put(key, (now, touched))
+        return hints
+
+    def warn_once(self, name: str, message: str) -> None:
+        """Log a warning, once for a name."""
+        if self.warned.get(name) is None:
+            self.warned.put(name, True)
+            logger.warning(message)
+
+
+def checked(replies: Iterable[Any]) -> list[Any]:
+    """The replies of a list of steps, raising the first that is an error."""
+    found = list(replies)
+    for reply in found:
+        if isinstance(reply, PharoxError):
+            raise reply
+    return found
+
+
+def in_chunks(items: list[V], size: int) -> Iterator[list[V]]:
+    """The items, ``size`` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

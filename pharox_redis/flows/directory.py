@@ -1,0 +1,92 @@
+"""Finding one's way: pool names, consumer names and proxy ids to pools.
+
+Directory entries are hints. An entry that its pool does not confirm is void: what was broken off
+between two steps of a create, rename or delete leaves at most such entries, and whoever wants the
+name or the id next may take them over.
+"""
+
+from __future__ import annotations
+
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pharox.models import Consumer
+
+from pharox_redis.errors import CorruptRecordError
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
+from pharox_redis.keys import pool_of_tag
+from pharox_redis.scripts import load
+
+GET_POOL = load("get_pool")
+
+
+def parse_tag(tag: str, where: str) -> UUID:
+    """The pool id a directory entry names. Raises ``CorruptRecordError``."""
+    try:
+        return pool_of_tag(tag)
+    except ValueError:
+        raise CorruptRecordError(f"Directory entry {where} does not name a pool.") from None
+
+
+def pool_by_name(ctx: Context, name: str, refresh: bool = False) -> Flow[PoolRef | None]:
+    """The pool the cache, else the directory, has under a name; unconfirmed. A trip at most."""
+    known = None if refresh else ctx.pools.get(name)
+    if known is not None:
+        return known
+    tag = yield Command(("HGET", ctx.keys.pools(), name))
+    if not tag:
+        ctx.pools.drop(name)
+        return None
+    found = ctx.pool_ref(parse_tag(tag, f"of pool name {name!r}"))
+    ctx.pools.put(name, found)
+    return found
+
+
+def all_pools(ctx: Context) -> Flow[list[tuple[str, PoolRef]]]:
+    """Every (name, pool) of the directory, unconfirmed, and cached. One trip."""
+    reply = yield Command(("HGETALL", ctx.keys.pools()))
+    pairs = (
+        list(reply.items())
+        if isinstance(reply, dict)
+        else list(zip(reply[::2], reply[1::2], strict=True))
+    )
+    found = [(name, ctx.pool_ref(parse_tag(tag, f"of pool name {name!r}"))) for name, tag in pairs]
+    for name, ref in found:
+        ctx.pools.put(name, ref)
+    return found
+
+
+def pool_of_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[PoolRef | None]:
+    """The pool that the directory names for a proxy; unconfirmed. One trip."""
+    text = str(proxy_id)
+    tag = yield Command(("HGET", ctx.keys.directory(text), text))
+    return ctx.pool_ref(parse_tag(tag, f"of proxy {text}")) if tag else None
+
+
+def consumer_id(ctx: Context, name: str) -> Flow[str]:
+    """A consumer's id, made when first asked for: derived from prefix and name, so that it comes
+    out the same should the directory be lost. No trip when cached, else one."""
+    known = ctx.consumers.get(name)
+    if known is None:
+        known = yield from claim_consumer(
+            ctx, name, uuid5(NAMESPACE_URL, f"pharox-redis:{ctx.keys.root}:consumer:{name}")
+        )
+    return known
+
+
+def claim_consumer(ctx: Context, name: str, wanted: UUID) -> Flow[str]:
+    """The id a name has, ``wanted`` if it had none. One trip."""
+    key = ctx.keys.consumers()
+    replies = yield [
+        Command(("HSETNX", key, name, str(wanted))),
+        Command(("HGET", key, name)),
+    ]
+    stored: str = checked(replies)[1]
+    ctx.consumers.put(name, stored)
+    return stored
+
+
+def add_consumer(ctx: Context, consumer: Consumer) -> Flow[None]:
+    """Register a consumer; a known name keeps its id, which is written into the model. One trip."""
+    stored = yield from claim_consumer(ctx, consumer.name, consumer.id)
+    consumer.id = UUID(stored)
+    return None

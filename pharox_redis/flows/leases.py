@@ -1,0 +1,131 @@
+"""Leases after they were granted: release, sweep, look-up, lists."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from pharox.models import Lease, PoolStatsSnapshot
+
+from pharox_redis.codec import decode_lease, decode_stats
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
+from pharox_redis.flows.directory import all_pools, parse_tag
+from pharox_redis.flows.pools import parse_uuid
+from pharox_redis.scripts import Call, load
+
+GET_LEASE = load("get_lease")
+LIST_LEASES = load("list_leases")
+RELEASE = load("release")
+SWEEP = load("sweep")
+
+_PAGE = 200
+
+
+class Released(NamedTuple):
+    """What a release brought: whether it ended the lease, and the figures if they were wanted."""
+
+    ended: bool
+    stats: PoolStatsSnapshot | None
+
+
+def release(ctx: Context, lease: Lease, want_stats: bool = False) -> Flow[Released]:
+    """End a lease. One trip. Unknown and ended leases are left as they are."""
+    text = str(lease.id)
+    if lease.pool_id is not None and text.startswith(ctx.pool_ref(lease.pool_id).prefix):
+        refs = [ctx.pool_ref(lease.pool_id)]
+    else:
+        refs = yield from _pools_of_lease(ctx, text)
+    result = Released(False, None)
+    for ref in refs:
+        ended, figures = yield RELEASE(
+            ref.key,
+            lease_id=text,
+            proxy_id=str(lease.proxy_id),
+            retention_ms=ctx.settings.retention_ms,
+            want_stats="1" if want_stats else "",
+        )
+        stats = decode_stats(lease.pool_name or "", figures) if figures else None
+        result = Released(bool(ended), stats)
+        if ended:
+            break
+    return result
+
+
+def sweep_all(ctx: Context) -> Flow[int]:
+    """End every lease that is over, in every pool; how many leases that were.
+
+    One trip for all pools this client knows, with the directory; one more for those it did not.
+    """
+    known = {ref.id: ref for _, ref in ctx.pools.items()}
+    first: list[Call | Command] = [Command(("HVALS", ctx.keys.pools()))]
+    first += [SWEEP(ref.key, limits=ctx.settings.limits) for ref in known.values()]
+    tags, *replies = checked((yield first))
+    swept = dict(zip(known.values(), replies, strict=True))
+    fresh = [
+        ctx.pool_ref(pool_id)
+        for pool_id in {parse_tag(tag, "of a pool name") for tag in tags}
+        if pool_id not in known
+    ]
+    if fresh:
+        yield from all_pools(ctx)
+        more = yield [SWEEP(ref.key, limits=ctx.settings.limits) for ref in fresh]
+        swept.update(zip(fresh, checked(more), strict=True))
+    total = 0
+    for ref, (ended, unfinished) in swept.items():
+        total += ended
+        while unfinished:
+            ended, unfinished = yield SWEEP(ref.key, limits=ctx.settings.limits)
+            total += ended
+    return total
+
+
+def get_lease(ctx: Context, lease_id: UUID | str) -> Flow[Lease | None]:
+    """A lease while its record lives. One trip when its pool is cached, else two."""
+    known = parse_uuid(lease_id)
+    if known is None:
+        return None
+    text = str(known)
+    for ref in (yield from _pools_of_lease(ctx, text)):
+        reply = yield GET_LEASE(ref.key, lease_id=text)
+        if reply:
+            *row, name = reply
+            found: Lease = decode_lease(Lease, ref.id, name, *row)
+            return found
+    return None
+
+
+def list_leases(ctx: Context, consumer_id: UUID | str | None) -> Flow[list[Lease]]:
+    """The active leases of all pools, or one consumer's leases with the ended ones in retention.
+
+    A trip per 200 leases and pool.
+    """
+    consumer = ""
+    if consumer_id is not None:
+        known = parse_uuid(consumer_id)
+        if known is None:
+            return []
+        consumer = str(known)
+    refs = {ref.id: ref for _, ref in (yield from all_pools(ctx))}
+    found: list[Lease] = []
+    todo = [(ref, "") for ref in refs.values()]
+    while todo:
+        pages = yield [
+            LIST_LEASES(ref.key, **{"from": origin}, consumer=consumer, limit=_PAGE)
+            for ref, origin in todo
+        ]
+        following: list[tuple[PoolRef, str]] = []
+        for (ref, _), (origin, name, *rows) in zip(todo, checked(pages), strict=True):
+            found.extend(decode_lease(Lease, ref.id, name, *row) for row in rows)
+            if origin:
+                following.append((ref, origin))
+        todo = following
+    return found
+
+
+def _pools_of_lease(ctx: Context, lease_id: str) -> Flow[list[PoolRef]]:
+    """The pools whose lease ids begin as this one: of the cache, else of the directory."""
+    known = {ref for _, ref in ctx.pools.items() if lease_id.startswith(ref.prefix)}
+    if not known:
+        entries = yield from all_pools(ctx)
+        known = {ref for _, ref in entries if lease_id.startswith(ref.prefix)}
+    return list(known)

@@ -1,0 +1,272 @@
+"""``RedisStorage``: pharox's ``IStorage`` on Redis. Each method is one flow, run by the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import redis
+from pharox.models import (
+    Consumer,
+    HealthCheckResult,
+    Lease,
+    PoolStatsSnapshot,
+    Proxy,
+    ProxyFilters,
+    ProxyHealthRecord,
+    ProxyPool,
+    SelectorStrategy,
+)
+from pharox.storage import IStorage
+
+from pharox_redis.drivers import SyncDriver
+from pharox_redis.errors import InvalidUrlError
+from pharox_redis.flows import Context, directory, health, leases, leasing, pools, proxies
+from pharox_redis.models import ProxyLease
+from pharox_redis.settings import Settings
+
+
+class RedisStorage(IStorage):
+    """Proxies, leases and health records in Redis 7.0 or later, or Valkey, shared by a fleet.
+
+    Every method may also raise ``StorageUnavailableError``, ``StorageAccessError``,
+    ``StorageFullError`` (from what writes), ``CorruptRecordError`` and, on first use,
+    ``UnsupportedServerError``; all derive from pharox's ``PharoxError``. What methods return is the
+    caller's own copy. Safe to share among threads.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        settings: Settings | None = None,
+        *,
+        proxy_model: type[Proxy] = Proxy,
+    ) -> None:
+        """Use a redis-py client; connects when first used.
+
+        ``proxy_model`` is the class of the proxies returned. Raises ``UnsupportedClientError``.
+        """
+        self._driver = SyncDriver(client)
+        self._context = Context(settings or Settings(), proxy_model)
+        self._run = self._driver.run
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        settings: Settings | None = None,
+        *,
+        proxy_model: type[Proxy] = Proxy,
+        **client_options: Any,
+    ) -> Self:
+        """A storage on ``redis://``, ``rediss://`` or ``unix://``; options go to redis-py.
+
+        Raises ``InvalidUrlError``.
+        """
+        try:
+            client = redis.Redis.from_url(url, **client_options)
+        except ValueError as error:
+            raise InvalidUrlError(
+                f"The server's URL cannot be used ({error}); it looks like redis://host:6379/0."
+            ) from None
+        return cls(client, settings, proxy_model=proxy_model)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._context.settings
+
+    @property
+    def client(self) -> redis.Redis:
+        """The redis-py client in use."""
+        return self._driver.client
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self._driver.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- leases --------------------------------------------------------------------------------
+
+    def acquire_lease(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        lease_id: UUID | None = None,
+    ) -> ProxyLease | None:
+        """Select and lease the best free proxy in one script call; None if nothing free matches.
+
+        ``duration_seconds`` is 1 ms to ten years. With a ``lease_id`` (see ``new_lease_id``) that
+        is known, that lease is returned, ended or not. Raises ``InvalidLeaseError``,
+        ``PoolNotFoundError``, ``PredicateScanLimitError``. One trip and O(log n) in the steady
+        state; a filter's first answers may take more of both.
+        """
+        return self._run(
+            leasing.acquire(
+                self._context,
+                pool_name,
+                consumer_name,
+                duration_seconds,
+                filters,
+                selector,
+                lease_id,
+            )
+        ).lease
+
+    def find_available_proxy(
+        self,
+        pool_name: str,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+    ) -> Proxy | None:
+        """The best free proxy, held for the calling thread or task for ``claim_seconds``.
+
+        None if nothing free matches or there is no such pool. The caller's next find lets go of
+        it; ``create_lease`` makes it a lease. One trip, O(log n) in the steady state.
+        """
+        return self._run(leasing.find(self._context, pool_name, filters, selector))
+
+    def create_lease(self, proxy: Proxy, consumer_name: str, duration_seconds: float) -> Lease:
+        """Lease this proxy, whatever its status. One trip, O(log n).
+
+        Raises ``InvalidLeaseError``, ``ProxyNotFoundError``, ``ProxyUnavailableError``.
+        """
+        return self._run(
+            leasing.create_lease(self._context, proxy, consumer_name, duration_seconds)
+        )
+
+    def release_lease(self, lease: Lease) -> None:
+        """End a lease; one that is over or unknown is left as it is. One trip, O(log n)."""
+        self._run(leases.release(self._context, lease))
+
+    def cleanup_expired_leases(self) -> int:
+        """End all leases that are over, in all pools; how many. O(log n) for each."""
+        return self._run(leases.sweep_all(self._context))
+
+    def get_lease(self, lease_id: UUID | str) -> Lease | None:
+        """A lease, for ``lease_retention`` after its end too; None if unknown. One trip, O(1)."""
+        return self._run(leases.get_lease(self._context, lease_id))
+
+    def list_leases(self, consumer_id: UUID | str | None = None) -> list[Lease]:
+        """All active leases, or one consumer's with the ended ones that can still be read. O(n)."""
+        return self._run(leases.list_leases(self._context, consumer_id))
+
+    # -- consumers -----------------------------------------------------------------------------
+
+    def ensure_consumer(self, consumer_name: str) -> UUID:
+        """A consumer's id, registered if it is new. One trip, or none when cached. O(1)."""
+        return UUID(self._run(directory.consumer_id(self._context, consumer_name)))
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """Register a consumer. A known name keeps its id, which is written into ``consumer``."""
+        self._run(directory.add_consumer(self._context, consumer))
+
+    # -- pools ---------------------------------------------------------------------------------
+
+    def ensure_pool(self, name: str) -> ProxyPool:
+        """The pool of that name, made if there is none. O(1)."""
+        return self._run(pools.ensure_pool(self._context, name))
+
+    def save_pool(self, pool: ProxyPool) -> None:
+        """Create a pool, or change its description or name. O(1).
+
+        Raises ``PoolNameTakenError`` if another pool has the name, ``PoolDeletingError``.
+        """
+        self._run(pools.save_pool(self._context, pool))
+
+    def add_pool(self, pool: ProxyPool) -> None:
+        """The same as :meth:`save_pool`."""
+        self.save_pool(pool)
+
+    def get_pool(self, pool_id: UUID | str) -> ProxyPool:
+        """A pool by id. Raises ``PoolNotFoundError``. O(1)."""
+        return self._run(pools.get_pool(self._context, pool_id))
+
+    def get_pool_by_name(self, name: str) -> ProxyPool | None:
+        """A pool by name, None if there is none. O(1)."""
+        return self._run(pools.get_pool_by_name(self._context, name))
+
+    def list_pools(self) -> list[ProxyPool]:
+        """All pools, by name. O(pools)."""
+        return self._run(pools.list_pools(self._context))
+
+    def delete_pool(self, pool_id: UUID | str) -> None:
+        """Delete a pool, its proxies and its leases, in chunks. Raises ``PoolNotFoundError``.
+
+        From the first step on it does not exist for anybody; if this call breaks off, another one
+        carries on.
+        """
+        self._run(pools.delete_pool(self._context, pool_id))
+
+    def get_pool_stats(self, pool_name: str) -> PoolStatsSnapshot | None:
+        """A pool's figures, None if there is no such pool. One trip, O(log n)."""
+        return self._run(pools.get_pool_stats(self._context, pool_name))
+
+    # -- proxies -------------------------------------------------------------------------------
+
+    def save_proxy(self, proxy: Proxy) -> None:
+        """Insert or overwrite a proxy; its live state (leases, latency) is never touched.
+
+        Raises ``PoolNotFoundError``, ``ProxyPoolConflictError`` (it is in another pool),
+        ``InvalidProxyError``. O(views * log n).
+        """
+        self._run(proxies.save_proxies(self._context, [proxy]))
+
+    def add_proxy(self, proxy: Proxy) -> None:
+        """The same as :meth:`save_proxy`."""
+        self.save_proxy(proxy)
+
+    def add_proxies_bulk(self, proxies_: Sequence[Proxy]) -> int:
+        """Insert or overwrite many proxies; how many were given. Errors as :meth:`save_proxy`,
+        all of them before the first write."""
+        return self._run(proxies.save_proxies(self._context, proxies_))
+
+    def get_proxy(self, proxy_id: UUID | str) -> Proxy:
+        """A proxy by id. Raises ``ProxyNotFoundError``. O(1)."""
+        return self._run(proxies.get_proxy(self._context, proxy_id))
+
+    def get_proxy_by_id(self, proxy_id: UUID | str) -> Proxy | None:
+        """A proxy by id, None if unknown. O(1)."""
+        return self._run(proxies.find_proxy(self._context, proxy_id))
+
+    def list_proxies(self, pool_id: UUID | str) -> list[Proxy]:
+        """A pool's proxies in insertion order. Raises ``PoolNotFoundError``. O(n), in pages."""
+        return self._run(proxies.list_proxies(self._context, pool_id))
+
+    def delete_proxy(self, proxy_id: UUID | str) -> None:
+        """Delete a proxy; its leases end. Raises ``ProxyNotFoundError``. O(leases * log n)."""
+        self._run(proxies.delete_proxy(self._context, proxy_id))
+
+    # -- health --------------------------------------------------------------------------------
+
+    def apply_health_check_result(self, result: HealthCheckResult) -> Proxy | None:
+        """Give a proxy the status a check found and keep the record; None if unknown."""
+        return self._run(health.apply_result(self._context, result))
+
+    def get_last_health_result(self, proxy_id: UUID) -> HealthCheckResult | None:
+        """The result last kept for a proxy, None if there is none. O(1)."""
+        return self._run(health.last_result(self._context, proxy_id))
+
+    def save_health_record(self, record: ProxyHealthRecord) -> None:
+        """Keep a record, once per record id. Raises ``ProxyNotFoundError``."""
+        self._run(health.save_record(self._context, record))
+
+    def list_health_records(self, proxy_id: UUID, limit: int = 100) -> list[ProxyHealthRecord]:
+        """A proxy's last records (``health_history`` are kept), newest first. O(limit)."""
+        return self._run(health.list_records(self._context, proxy_id, limit))
