@@ -1,0 +1,151 @@
+"""Targets: fakeredis, the embedded Valkey, and a Redis: the server named by PHAROX_REDIS_TEST_URL,
+else one of our own if ``redis-server`` is installed.
+
+A test that asks for ``storage`` runs on each target, under a key prefix of its own, and the
+invariants are checked when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+from pharox_redis import RedisStorage, Settings
+from pharox_redis.embedded import EmbeddedServer
+from tests.support.invariants import check_invariants
+
+TEST_URL = os.environ.get("PHAROX_REDIS_TEST_URL")
+REDIS_SERVER = shutil.which("redis-server")
+REAL_TARGETS = ["valkey"] + (["redis"] if TEST_URL or REDIS_SERVER else [])
+TARGETS = ["fake", *REAL_TARGETS]
+
+StorageFactory = Callable[..., RedisStorage]
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The embedded server, one a test process."""
+    with EmbeddedServer() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Redis to test on."""
+    if TEST_URL:
+        yield TEST_URL
+        return
+    assert REDIS_SERVER
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [REDIS_SERVER, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        cwd=tmp_path_factory.mktemp("redis"),
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout
+    for line in server.stdout:
+        if b"Ready to accept connections" in line:
+            break
+    yield f"redis://127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait(10)
+    server.stdout.close()
+
+
+@pytest.fixture(params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
+    """The server a test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture(params=REAL_TARGETS)
+def real_target(request: pytest.FixtureRequest) -> str:
+    """A real server, for what fakeredis cannot show (processes, memory, INFO)."""
+    return str(request.param)
+
+
+def connect(target: str, request: pytest.FixtureRequest, **options: Any) -> redis.Redis:
+    """A client of a target; its scripts are not loaded yet."""
+    client: redis.Redis
+    if target == "fake":
+        client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), **options)
+    else:
+        url = request.getfixturevalue(f"{target}_url")
+        client = redis.Redis.from_url(url, **options)
+    client.script_flush()
+    return client
+
+
+@pytest.fixture
+def client(target: str, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A client of the target."""
+    client = connect(target, request)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def real_client(real_target: str, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A client of a real server."""
+    client = connect(real_target, request)
+    yield client
+    client.close()
+
+
+def _factory(client: redis.Redis) -> Iterator[StorageFactory]:
+    made: list[RedisStorage] = []
+    prefix = f"t{secrets.token_hex(5)}"
+
+    def make(other: redis.Redis | None = None, /, **settings: Any) -> RedisStorage:
+        options = {"key_prefix": prefix, **settings}
+        model = options.pop("proxy_model", None)
+        extra = {"proxy_model": model} if model else {}
+        storage = RedisStorage(other or client, Settings(**options), **extra)
+        made.append(storage)
+        return storage
+
+    yield make
+    for storage in made[:1]:
+        check_invariants(storage)
+    prefixes = {storage.settings.key_prefix for storage in made}
+    for known in prefixes:
+        for keys in iter(lambda p=known: list(client.scan_iter(match=f"{p}:*", count=1000)), []):
+            client.unlink(*keys)
+
+
+@pytest.fixture
+def make_storage(client: redis.Redis) -> Iterator[StorageFactory]:
+    """Makes storages that share this test's prefix: ``make_storage(client=None, **settings)``.
+
+    The invariants are checked at the end on the first one made.
+    """
+    yield from _factory(client)
+
+
+@pytest.fixture
+def make_real_storage(real_client: redis.Redis) -> Iterator[StorageFactory]:
+    """As ``make_storage``, on real servers only."""
+    yield from _factory(real_client)
+
+
+@pytest.fixture
+def storage(make_storage: StorageFactory) -> RedisStorage:
+    """A storage with default settings on each target."""
+    return make_storage()
+
+
+@pytest.fixture
+def real_storage(make_real_storage: StorageFactory) -> RedisStorage:
+    """A storage with default settings on real servers only."""
+    return make_real_storage()
