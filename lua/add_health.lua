@@ -37,7 +37,7 @@ local status = ARGV[6]
 local checked_us = ARGV[7]
 
 local keep = tonumber(bound)
-if not keep or keep < 1 or not string.match(latency, '^%-?%d*$')
+if not keep or keep < 1 or (latency ~= '' and not string.match(latency, '^%-?%d+$'))
     or (status ~= '' and not (status_known(status) and string.match(checked_us, '^%-?%d+$'))) then
   return redis.error_reply('PHAROX_ARGUMENT ' .. proxy_id)
 end

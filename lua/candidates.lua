@@ -26,6 +26,7 @@
 --- @include "drop_claim"
 --- @include "sweep_more"
 --- @include "fill_view"
+--- @include "turn_wait"
 --- @include "register_view"
 --- @include "walk"
 --- @include "read_proxy"
@@ -77,7 +78,7 @@ if not view then
   filter = digest ~= '' and cjson.decode(program) or nil
 end
 if not view then
-  local wait = math.max(0, (tonumber(state[4]) or 0) - us)
+  local wait = turn_wait(state[4], us)
   if wait == 0 then
     local cursor = '0'
     if not state[2] then

@@ -2,7 +2,7 @@
 --
 -- Guarantees: as acquire. The caller's own claim on the proxy becomes the lease: the lease is
 -- written first, so that nothing is lost when memory is full. Leases of the proxy that are over
--- do not count against its limit.
+-- make room: they do not count against its limit.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
@@ -19,7 +19,7 @@
 --   PHAROX_POOL, PHAROX_PROXY, PHAROX_UNAVAILABLE, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT,
 --   PHAROX_CORRUPT, PHAROX_ARGUMENT
 -- COMPLEXITY
---   O(log n), and O(log n) for each lease of the proxy that is over (fifty at most)
+--   O(log n), and O(log n) for each lease that is over and has to make room (1,000 at most)
 
 --- @include "now"
 --- @include "valid_span"
@@ -63,22 +63,25 @@ local proxy = read_live(pool, proxy_id)
 if not proxy then
   return redis.error_reply('PHAROX_PROXY ' .. proxy_id)
 end
-local due = redis.call('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, 50)
-for _, holder in ipairs(due) do
-  end_hold(pool, holder, proxy_id)
-end
 local load = redis.call('ZCARD', held)
 local claimed = redis.call('ZSCORE', held, '!' .. token)
-if proxy.max and load - (claimed and 1 or 0) >= proxy.max then
-  return redis.error_reply('PHAROX_UNAVAILABLE ' .. proxy_id)
+local excess = proxy.max and load + (claimed and 0 or 1) - proxy.max or 0
+if excess > 0 then
+  local due = redis.call('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, math.min(excess, 1000))
+  if #due < excess then
+    return redis.error_reply('PHAROX_UNAVAILABLE ' .. proxy_id)
+  end
+  for _, holder in ipairs(due) do
+    end_hold(pool, holder, proxy_id)
+  end
+  load = load - #due
+  claimed = redis.call('ZSCORE', held, '!' .. token)
+  proxy = read_live(pool, proxy_id)
 end
 local lease = {
   id = lease_id, proxy_id = proxy_id, consumer = consumer,
   acquired = ms, expires = ms + duration, retention = retention,
 }
-if #due > 0 then
-  proxy = read_live(pool, proxy_id)
-end
 grant_lease(pool, proxy, load, lease, '')
 if claimed then
   end_hold(pool, '!' .. token, proxy_id)

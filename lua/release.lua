@@ -49,13 +49,5 @@ if ended and lease and not lease.released then
       lease.acquired, lease.expires, ms), 'PXAT', string.format('%.0f', ms + retention))
     redis.call('ZADD', index, 'XX', ms + retention, lease_id)
   end
-  -- One call in four, by the clock, takes some ended leases off the consumer's index: sixteen
-  -- at most, four for each that a call adds.
-  if ms % 4 == 0 then
-    local past = redis.call('ZRANGEBYSCORE', index, '-inf', ms, 'LIMIT', 0, 16)
-    if past[1] then
-      redis.call('ZREM', index, unpack(past))
-    end
-  end
 end
 return {ended and 1 or 0, want_stats == '1' and pool_stats(pool) or false}

@@ -29,7 +29,12 @@ def text(reply: Any) -> Any:
     if isinstance(reply, bytes):
         return reply.decode("utf-8", "surrogateescape")
     if isinstance(reply, list):
-        return [text(item) for item in reply]
+        return [
+            item.decode("utf-8", "surrogateescape")
+            if type(item) is bytes
+            else (item if type(item) is int or item is None else text(item))
+            for item in reply
+        ]
     if isinstance(reply, dict):
         return {text(key): text(value) for key, value in reply.items()}
     return reply

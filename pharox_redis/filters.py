@@ -29,6 +29,9 @@ _PARTS = ("matches", "_matches_scalar_constraints", "_matches_geo", "_haversine_
 _TEXTS = ("source", "country", "city", "isp")
 
 
+_SCALARS = ("source", "country", "city", "isp", "asn", "latitude", "longitude", "radius_km")
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A filter ready for the scripts: its program and digest ("" for none), and if that is all."""
@@ -39,12 +42,29 @@ class Compiled:
 
 
 NOTHING = Compiled("", "", True)
+# Compiled filters without children, by their values: the usual case, met on every acquire.
+_flat: dict[tuple[object, ...], Compiled] = {}
 
 
 def compile_filters(filters: ProxyFilters | None) -> Compiled:
     """The program of a filter; O(size of the filter). No I/O."""
     if filters is None:
         return NOTHING
+    if type(filters) is ProxyFilters and not (
+        filters.predicate or filters.all_of or filters.any_of or filters.none_of
+    ):
+        scalars = tuple(getattr(filters, name) for name in _SCALARS)
+        known = _flat.get(scalars)
+        if known is None:
+            known = _compiled(filters)
+            if len(_flat) >= 10_000:
+                _flat.clear()
+            _flat[scalars] = known
+        return known
+    return _compiled(filters)
+
+
+def _compiled(filters: ProxyFilters) -> Compiled:
     node, exact = _compile(filters)
     if node == TRUE:
         return Compiled("", "", exact)

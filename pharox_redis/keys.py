@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from uuid import UUID
 
 SCHEMA_VERSION = 1
@@ -29,6 +30,7 @@ def pool_of_tag(tag: str) -> UUID:
     return UUID(bytes=base64.urlsafe_b64decode(tag + "=="))
 
 
+@lru_cache(maxsize=10_000)
 def lease_prefix(pool_id: UUID) -> str:
     """The first 13 characters of every lease id of a pool: 48 bits of a hash of its id, as text."""
     digest = hashlib.sha256(pool_id.bytes).hexdigest()

@@ -7,8 +7,10 @@ payloads. The pool's figures come in the same reply, and only when a callback wa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 from pharox.exceptions import InvalidLeaseError, PoolNotFoundError
 from pharox.manager import ProxyManager
@@ -18,6 +20,7 @@ from pharox.models import (
     PoolStatsSnapshot,
     ProxyFilters,
     ReleaseEventPayload,
+    RetryConfig,
     SelectorStrategy,
 )
 
@@ -28,6 +31,54 @@ from pharox_redis.storage import RedisStorage
 
 class RedisProxyManager(ProxyManager):
     """Acquires and releases leases; see pharox's ``ProxyManager``. Leases carry their proxy."""
+
+    if TYPE_CHECKING:
+        # pharox's own methods, which call acquire_proxy: only what they return is narrower.
+        def acquire_proxy_with_retry(
+            self,
+            pool_name: str,
+            consumer_name: str | None = None,
+            duration_seconds: float = 300,
+            filters: ProxyFilters | None = None,
+            selector: SelectorStrategy | None = None,
+            retry_config: RetryConfig | None = None,
+            sleep_fn: Callable[[float], None] | None = None,
+            max_attempts: int = 3,
+            backoff_seconds: float = 0.5,
+            backoff_multiplier: float = 2.0,
+            max_backoff_seconds: float | None = None,
+        ) -> ProxyLease | None:
+            """As pharox's."""
+
+        @contextmanager
+        def with_lease(
+            self,
+            pool_name: str,
+            consumer_name: str | None = None,
+            duration_seconds: float = 300,
+            filters: ProxyFilters | None = None,
+            selector: SelectorStrategy | None = None,
+        ) -> Iterator[ProxyLease | None]:
+            """As pharox's."""
+            yield None
+
+        @contextmanager
+        def with_retrying_lease(
+            self,
+            pool_name: str,
+            consumer_name: str | None = None,
+            duration_seconds: float = 300,
+            filters: ProxyFilters | None = None,
+            selector: SelectorStrategy | None = None,
+            retry_config: RetryConfig | None = None,
+            sleep_fn: Callable[[float], None] | None = None,
+            max_attempts: int = 3,
+            backoff_seconds: float = 0.5,
+            backoff_multiplier: float = 2.0,
+            max_backoff_seconds: float | None = None,
+        ) -> Iterator[ProxyLease | None]:
+            """As pharox's."""
+            yield None
 
     def __init__(self, storage: RedisStorage) -> None:
         """Manage a storage's leases. Raises ``TypeError`` for another kind of storage."""
@@ -85,10 +136,6 @@ class RedisProxyManager(ProxyManager):
                 )
             )
         return lease
-
-    def acquire_proxy_with_retry(self, *args: Any, **options: Any) -> ProxyLease | None:
-        """As pharox's, over this manager's ``acquire_proxy``."""
-        return cast("ProxyLease | None", super().acquire_proxy_with_retry(*args, **options))
 
     def release_proxy(self, lease: Lease) -> None:
         """End a lease, and note when in ``lease.released_at``. One trip."""

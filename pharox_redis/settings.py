@@ -14,7 +14,7 @@ TEN_YEARS_SECONDS = 315_576_000.0
 
 
 class Settings(BaseModel):
-    """Settings of a storage. Invalid values raise ``pydantic.ValidationError``, a ``ValueError``."""
+    """What a user may set. Bad values raise ``pydantic.ValidationError``, a ``ValueError``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,8 +63,13 @@ class Settings(BaseModel):
     @property
     def limits(self) -> str:
         """``chunk_us view_bound view_idle_ms``, as the scripts take it."""
-        chunk_us = max(1, round(self.chunk_ms * 1000))
-        return f"{chunk_us} {self.view_limit} {max(1, round(self.view_idle_seconds * 1000))}"
+        idle_ms = max(1, round(self.view_idle_seconds * 1000))
+        return f"{self.chunk_us} {self.view_limit} {idle_ms}"
+
+    @property
+    def chunk_us(self) -> int:
+        """``chunk_ms`` in microseconds."""
+        return max(1, round(self.chunk_ms * 1000))
 
     @property
     def retention_ms(self) -> int:

@@ -2,6 +2,7 @@
 --- @include "walk"
 --- @include "register_view"
 --- @include "fill_view"
+--- @include "turn_wait"
 -- Which proxy does a selector offer to a filter now?
 --   id                        the best free match
 --   nil, 'none'               nothing free matches: final, once no lease of the pool is due
@@ -31,7 +32,7 @@ local function choose(ask, state)
   end
 
   local program = digest ~= '' and cjson.decode(ask.program) or nil
-  local wait = math.max(0, (tonumber(redis.call('HGET', pool, 'fill_at')) or 0) - ask.us)
+  local wait = turn_wait(redis.call('HGET', pool, 'fill_at'), ask.us)
   local my_turn = wait == 0
   if name and my_turn then
     cursor, wait = fill_view(ask, name, digest, program, cursor)

@@ -15,6 +15,14 @@ local function grant_lease(pool, proxy, load, lease, moved)
   if redis.call('PEXPIREAT', index, until_ms, 'GT') == 0 then
     redis.call('PEXPIREAT', index, until_ms, 'NX')
   end
+  -- One call in four, by the clock, takes up to sixteen leases off the consumer's index whose
+  -- retention is over: four for each that a call puts there.
+  if lease.acquired % 4 == 0 then
+    local past = redis.call('ZRANGEBYSCORE', index, '-inf', lease.acquired, 'LIMIT', 0, 16)
+    if past[1] then
+      redis.call('ZREM', index, unpack(past))
+    end
+  end
   if moved == 'r' then
     select_round(pool, proxy)
   end

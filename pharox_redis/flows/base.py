@@ -87,6 +87,12 @@ class Context:
         self.settings = settings
         self.keys = Keys(settings.key_prefix)
         self.proxy_model = proxy_model
+        # What every call sends, worked out once.
+        self.limits = settings.limits
+        self.retention_ms = settings.retention_ms
+        self.chunk_us = settings.chunk_us
+        self.claim_ms = round(settings.claim_seconds * 1000)
+        self._refs: Bounded[UUID, PoolRef] = Bounded(10_000)
         self.callers = Callers()
         self.pools: Bounded[str, PoolRef] = Bounded(10_000)
         self.consumers: Bounded[str, str] = Bounded(10_000)
@@ -95,7 +101,11 @@ class Context:
 
     def pool_ref(self, pool_id: UUID) -> PoolRef:
         """A pool's id with what derives from it."""
-        return PoolRef(pool_id, self.keys.pool(pool_id), lease_prefix(pool_id))
+        known = self._refs.get(pool_id)
+        if known is None:
+            known = PoolRef(pool_id, self.keys.pool(pool_id), lease_prefix(pool_id))
+            self._refs.put(pool_id, known)
+        return known
 
     def tag(self, pool_id: UUID) -> str:
         """What directories say of a pool."""
@@ -111,7 +121,7 @@ class Context:
             time.monotonic(),
             self.settings.view_idle_seconds,
         )
-        seen, touched = self._filters.get(key) or (float("-inf"), now)
+        seen, touched = self._filters.get(key) or (float("-inf"), float("-inf"))
         hints = "s" if now - seen < idle else ""
         if now - touched >= idle / 8:
             hints, touched = hints + "t", now

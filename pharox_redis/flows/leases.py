@@ -41,7 +41,7 @@ def release(ctx: Context, lease: Lease, want_stats: bool = False) -> Flow[Releas
             ref.key,
             lease_id=text,
             proxy_id=str(lease.proxy_id),
-            retention_ms=ctx.settings.retention_ms,
+            retention_ms=ctx.retention_ms,
             want_stats="1" if want_stats else "",
         )
         stats = decode_stats(lease.pool_name or "", figures) if figures else None
@@ -58,7 +58,7 @@ def sweep_all(ctx: Context) -> Flow[int]:
     """
     known = {ref.id: ref for _, ref in ctx.pools.items()}
     first: list[Call | Command] = [Command(("HVALS", ctx.keys.pools()))]
-    first += [SWEEP(ref.key, limits=ctx.settings.limits) for ref in known.values()]
+    first += [SWEEP(ref.key, limits=ctx.limits) for ref in known.values()]
     tags, *replies = checked((yield first))
     swept = dict(zip(known.values(), replies, strict=True))
     fresh = [
@@ -68,13 +68,13 @@ def sweep_all(ctx: Context) -> Flow[int]:
     ]
     if fresh:
         yield from all_pools(ctx)
-        more = yield [SWEEP(ref.key, limits=ctx.settings.limits) for ref in fresh]
+        more = yield [SWEEP(ref.key, limits=ctx.limits) for ref in fresh]
         swept.update(zip(fresh, checked(more), strict=True))
     total = 0
     for ref, (ended, unfinished) in swept.items():
         total += ended
         while unfinished:
-            ended, unfinished = yield SWEEP(ref.key, limits=ctx.settings.limits)
+            ended, unfinished = yield SWEEP(ref.key, limits=ctx.limits)
             total += ended
     return total
 

@@ -187,7 +187,6 @@ def _remove(ctx: Context, ref: PoolRef) -> Flow[bool]:
         return False
     name, tag = hidden[0], ctx.tag(ref.id)
     ctx.pools.drop(name)
-    chunk_us = max(1, round(ctx.settings.chunk_ms * 1000))
     done = False
     while not done:
         listed, gone = checked(
@@ -201,7 +200,7 @@ def _remove(ctx: Context, ref: PoolRef) -> Flow[bool]:
         ids = [*listed, *gone]
         if ids:
             checked((yield [swap(ctx, ctx.keys.directory(i), i, tag, "") for i in ids]))
-        done = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=chunk_us)))
+        done = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=ctx.chunk_us)))
     yield swap(ctx, ctx.keys.pools(), name, tag, "")
     return True
 

@@ -193,7 +193,6 @@ def _write(
 ) -> Flow[list[Entry]]:
     """Write what can be written; returns what must be read again first."""
     again: list[Entry] = []
-    chunk_us = max(1, round(ctx.settings.chunk_ms * 1000))
     for ref in refs.values():
         mine = [entry for entry in entries if entry.pool_id == ref.id]
         while mine:
@@ -204,7 +203,7 @@ def _write(
                 merged = merge_document(entry.document, document, entry.model)
                 items += [entry.id, revision, *entry.columns, merged]
             try:
-                done, unsaved = yield SAVE_PROXIES(ref.key, *items, chunk_us=chunk_us)
+                done, unsaved = yield SAVE_PROXIES(ref.key, *items, chunk_us=ctx.chunk_us)
             except PoolMismatchError:
                 raise PoolNotFoundError(
                     f"Pool with ID {ref.id} was deleted while proxies were saved into it."
