@@ -86,7 +86,12 @@ local proxy, load, wait = pick(ask, state[3])
 if not proxy then
   local outcome = load
   if outcome == 'none' then
-    return {'none', want_stats == '1' and pool_stats(pool) or false}
+    local figures = false
+    if want_stats == '1' then
+      --- @include "pool_stats"
+      figures = pool_stats(pool)
+    end
+    return {'none', figures}
   end
   return {outcome, math.ceil(wait or 0), ask.from}
 end

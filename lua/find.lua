@@ -29,6 +29,7 @@
 --- @include "now"
 --- @include "valid_span"
 --- @include "make_ask"
+--- @include "count_claims"
 --- @include "drop_claim"
 --- @include "pick"
 --- @include "select_round"

@@ -21,7 +21,6 @@
 --- @include "valid_span"
 --- @include "read_lease"
 --- @include "end_hold"
---- @include "pool_stats"
 
 local pool = KEYS[1]
 local lease_id = ARGV[1]
@@ -50,4 +49,9 @@ if ended and lease and not lease.released then
     redis.call('ZADD', index, 'XX', ms + retention, lease_id)
   end
 end
-return {ended and 1 or 0, want_stats == '1' and pool_stats(pool) or false}
+local figures = false
+if want_stats == '1' then
+  --- @include "pool_stats"
+  figures = pool_stats(pool)
+end
+return {ended and 1 or 0, figures}

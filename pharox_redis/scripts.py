@@ -3,20 +3,24 @@
 A script is one file in ``lua/``. Its opening comment is its interface, and it is read, not
 repeated: the names under ``KEYS`` and ``ARGV`` give the order in which :class:`Script` passes what
 it is called with by name, so that a call cannot drift from the file. Shared functions are files in
-``lua/includes/``, pulled in by a line ``--- @include "name"``, each once, before what uses it;
-a missing or circular one is an error. The sha is computed here: nothing is loaded at start-up.
+``lua/includes/``, pulled in by a line ``--- @include "name"``: at the margin it puts the function
+before the file, once in a script; indented, right there, inside a function, so that what a rare
+branch needs is made only when that branch is taken (a script defines its functions anew at every
+call, and that costs). A missing or circular include is an error. The sha is computed here: nothing
+is loaded at start-up.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-_INCLUDE = re.compile(r'^--- @include "([a-z_]+)"$')
+_INCLUDE = re.compile(r'^( *)--- @include "([a-z_]+)"$')
 _NAME = re.compile(r"^--   ([a-z_]+)(\.\.\.)?(?:\s|$)")
 
 Value = str | int | float
@@ -67,28 +71,31 @@ def lua_root() -> Path:
 
 def resolve(root: Path, name: str) -> str:
     """The text of ``name`` with its includes before it, each once. Raises ``ScriptError``."""
-    parts: list[str] = []
-    done: set[str] = set()
 
-    def take(file: Path, stack: tuple[str, ...]) -> None:
+    def take(file: Path, stack: tuple[str, ...], done: set[str]) -> str:
         if not file.is_file():
             raise ScriptError(f"{' -> '.join(stack)}: there is no {file.name}")
+        before: list[str] = []
         own: list[str] = []
         for line in file.read_text(encoding="utf-8").splitlines():
             include = _INCLUDE.match(line)
             if include is None:
                 own.append(line)
                 continue
-            part = include[1]
+            indent, part = include.groups()
             if part in stack[1:]:
                 raise ScriptError(f"{' -> '.join(stack)} -> {part}: circular include")
-            if part not in done:
-                take(root / "includes" / f"{part}.lua", (*stack, part))
+            if part in done:
+                continue
+            source = root / "includes" / f"{part}.lua"
+            if indent:
+                own.append(textwrap.indent(take(source, (*stack, part), set(done)), indent))
+            else:
+                before.append(take(source, (*stack, part), done))
                 done.add(part)
-        parts.append("\n".join(own).strip())
+        return "\n".join([*before, "\n".join(own).strip("\n")])
 
-    take(root / f"{name}.lua", (name,))
-    return "\n".join(parts) + "\n"
+    return take(root / f"{name}.lua", (name,), set()) + "\n"
 
 
 def header(text: str, section: str) -> list[str]:

@@ -1,5 +1,4 @@
 --- @include "settle"
---- @include "select_round"
 -- Write a lease on a proxy that carries `load`. The first write is the ZADD to `held`: when memory
 -- is full and nothing was swept before, it fails and nothing is written. The record lives until
 -- the end of its retention, the consumer's index as long as its longest record. O(log n).
@@ -24,6 +23,7 @@ local function grant_lease(pool, proxy, load, lease, moved)
     end
   end
   if moved == 'r' then
+    --- @include "select_round"
     select_round(pool, proxy)
   end
   settle(pool, proxy, load, load + 1, 'u' .. moved)

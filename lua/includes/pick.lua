@@ -1,5 +1,5 @@
 --- @include "choose"
---- @include "sweep_more"
+--- @include "sweep_due"
 --- @include "read_proxy"
 --- @include "rerank"
 -- The proxy to lease or to claim: sweeps what is due, a few first and as much more as it takes
@@ -22,6 +22,7 @@ local function pick(ask, state)
       if outcome ~= 'none' or not more then
         return nil, outcome, wait
       end
+      --- @include "sweep_more"
       more = sweep_more(ask)
       if more == nil then
         return nil, 'again', 0
@@ -36,6 +37,7 @@ local function pick(ask, state)
         if not more then
           return nil, 'taken', 0
         end
+        --- @include "sweep_more"
         more = sweep_more(ask)
       elseif proxy then
         rerank(pool, proxy, load, load, 'furl')

@@ -1,9 +1,9 @@
---- @include "count_claims"
 --- @include "rerank"
 -- Draw the consequences of a load that went from `before` to `after` (held is already changed):
 -- the set of leased proxies, the set of those that only claims keep parked, and the views.
 local function settle(pool, proxy, before, after, moved)
   if proxy.claim then
+    --- @include "count_claims"
     local leases = after - count_claims(pool, proxy)
     redis.call(leases > 0 and 'SADD' or 'SREM', pool .. ':leased', proxy.id)
     local reserved = parked(proxy, after) and not parked(proxy, leases)
