@@ -1,0 +1,77 @@
+# Every verb makes the environment it needs in .venv, from Python, pip and make alone.
+#
+# Two stamps inside .venv say what is installed there: `demo` (what `make demo` needs) and `dev`
+# (everything, the demo's packages too). Both go stale when pyproject.toml changes.
+#
+#   make test PYTEST_ARGS="-k lease -x"     arguments for pytest
+#   make test WORKERS=0                     one process, no xdist (for pdb)
+#   make test PYTHON=python3.13             another interpreter, for a new .venv
+#   make bench BENCH_ARGS="--help"          arguments for the benchmark
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= logical
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+DEMO_ARGS ?=
+
+BIN := $(VENV)/bin
+DEMO := $(VENV)/.installed-demo
+DEV := $(VENV)/.installed-dev
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+# The verbs share one environment, so they take turns even under `make -j`.
+.NOTPARALLEL:
+.PHONY: help demo test slow lint types format bench check clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(DEMO) ## run the demo on a server of its own
+	$(BIN)/pharox-redis demo $(DEMO_ARGS)
+
+test: $(DEV) ## run the tests, all but the slow ones
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+slow: $(DEV) ## run the slow tests: long property runs, big pools
+	$(BIN)/python -m pytest -m slow --timeout 3600 $(PYTEST_ARGS)
+
+lint: $(DEV) ## check style and layout
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: $(DEV) ## check types
+	$(BIN)/python -m mypy
+
+format: $(DEV) ## rewrite the files the way `lint` wants them
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(DEV) ## compare the storages under load
+	$(BIN)/python load_tests/bench_pair.py $(BENCH_ARGS)
+
+check: lint types test ## everything a change must pass
+
+clean: ## remove the environment, builds and caches
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian ships `python3 -m venv` without the pip it wants to put inside (that is in python3-venv);
+# the pip of the machine can put one there all the same.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "pharox-redis needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(DEMO): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $(DEMO) $@
