@@ -1,0 +1,50 @@
+"""What the commands print, and what they must not: passwords, and codes that steer a terminal."""
+
+from __future__ import annotations
+
+import re
+
+from rich.console import Console
+
+_USER_INFO = re.compile(r"//.*@", re.DOTALL)
+# Server errors can quote the command that failed, and commands carry whole proxies.
+_QUOTED_COMMANDS = (
+    (re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL), ""),
+    (re.compile(r",? with args beginning with: .*", re.DOTALL), ""),
+)
+
+
+def result_console() -> Console:
+    """Return the console for what a command was asked for."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def error_console() -> Console:
+    """Return the console for progress, warnings and errors."""
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def mask_url(url: str) -> str:
+    """Return a valid URL of a server without user-info and query: both can hold a password."""
+    return printable(_USER_INFO.sub("//***@", url.partition("?")[0]))
+
+
+def describe(error: Exception) -> str:
+    """Return the message of an error, or its kind, without the data of the command it quotes."""
+    message = str(error)
+    for pattern, replacement in _QUOTED_COMMANDS:
+        message = pattern.sub(replacement, message)
+    return printable(message.strip() or type(error).__name__)
+
+
+def printable(text: str) -> str:
+    """Return text with everything escaped that is no printable character."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return ``1 proxy``, ``2 proxies``."""
+    if number == 1:
+        return f"1 {noun}"
+    ending = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {ending}"
