@@ -22,6 +22,7 @@
 --   O(proxies looked at * log n); bounded by chunk_us and 100 proxies
 
 --- @include "now"
+--- @include "start_watch"
 --- @include "make_ask"
 --- @include "drop_claim"
 --- @include "sweep_more"
@@ -88,7 +89,7 @@ if not view then
     else
       cursor = string.match(state[2], '%S+$')
     end
-    cursor, wait = fill_view(ask, selector .. '0', '', nil, cursor)
+    cursor, wait = fill_view(ask, start_watch(us), selector .. '0', '', nil, cursor)
     if cursor == '*' then
       wait = 0
     end
@@ -97,7 +98,7 @@ if not view then
 end
 
 local ids
-ids, from = walk(pool, view, filter, from, count, 100, us + ask.chunk_us)
+ids, from = walk(pool, view, filter, from, count, start_watch(us), ask.chunk_us)
 local reply = {'page', from}
 for _, id in ipairs(ids) do
   local proxy = read_proxy(pool, id)

@@ -8,20 +8,24 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   chunk_us      stop after this long
+--   final         "1" to remove the pool's own key, once its name is released; else it stays, hidden
 --   ids...        proxies whose directory entries are gone: those may go now
 -- RETURNS
---   1 done, 0 call again
+--   1 nothing but the pool's own key is left (or not that either), 0 call again
 -- ERRORS
 --   PHAROX_ARGUMENT
 -- COMPLEXITY
 --   O((proxies + leases) log n); bounded by chunk_us
 
 --- @include "now"
+--- @include "start_watch"
+--- @include "elapsed"
 --- @include "drop_view"
 
 local pool = KEYS[1]
 local chunk_us = ARGV[1]
-local ids = 2
+local final = ARGV[2]
+local ids = 3
 
 local _, started = now()
 if not string.match(chunk_us, '^%d+$') then
@@ -31,9 +35,11 @@ if redis.call('HEXISTS', pool, 'deleting') == 0 then
   return 1
 end
 
+local watch, items = start_watch(started), 0
+
 local function time_is_up()
-  local _, us = now()
-  return us - started >= tonumber(chunk_us)
+  items = items + 5
+  return elapsed(watch, items) >= tonumber(chunk_us)
 end
 
 for _, name in ipairs(redis.call('HKEYS', pool .. ':views')) do
@@ -58,7 +64,8 @@ repeat
       end
     end
   end
-  if time_is_up() then
+  items = items + 5 * #page
+  if #page == 50 and time_is_up() then
     return 0
   end
 until #page < 50
@@ -74,6 +81,9 @@ for i = ids, #ARGV do
 end
 if redis.call('EXISTS', pool .. ':proxies', pool .. ':gone') > 0 then
   return 0
+end
+if final ~= '1' then
+  return 1
 end
 for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'leased', 'idle', 'reserved', 'gone',
     'proxies'}) do

@@ -1,35 +1,46 @@
 -- save_pool: create a pool under a name that was claimed for it, or change its model.
 --
--- Guarantees: a pool that is being deleted cannot be created again before it is gone; sent twice
--- it changes nothing more.
+-- Guarantees: a name that another pool took over meanwhile is not used (see fence_pool); a pool
+-- that is being deleted cannot be created again before it is gone; sent twice it answers the same.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
---   name          the pool's name
+--   expected      the name it has now, "" if it is new
+--   name          the name it shall have
+--   mark          what fences of that name are called
 --   document      the model's JSON
 --   prefix        the first 13 characters of the pool's lease ids
 -- RETURNS
---   the name it had before, "" if it is new
+--   "saved"; "fenced": claim the name again; "stale": it has another name than expected;
+--   "deleting"
 -- ERRORS
---   PHAROX_DELETING
+--   none
 -- COMPLEXITY
 --   O(1)
 
 --- @include "register_view"
 
 local pool = KEYS[1]
-local name = ARGV[1]
-local document = ARGV[2]
-local prefix = ARGV[3]
+local expected = ARGV[1]
+local name = ARGV[2]
+local mark = ARGV[3]
+local document = ARGV[4]
+local prefix = ARGV[5]
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')
 if known[2] then
-  return redis.error_reply('PHAROX_DELETING ' .. pool)
+  return 'deleting'
+end
+if redis.call('UNLINK', pool .. ':fence:' .. mark) == 1 then
+  return 'fenced'
+end
+if known[1] ~= name and (known[1] or '') ~= expected then
+  return 'stale'
 end
 redis.call('HSET', pool, 'name', name, 'doc', document, 'prefix', prefix)
 if not known[1] then
   register_view({pool = pool, selector = 'f'}, '', '')
   redis.call('HSET', pool, 'v:f:', 'f0 *')
 end
-return known[1] or ''
+return 'saved'

@@ -19,6 +19,8 @@
 --   O(proxies * views * log n); bounded by chunk_us
 
 --- @include "now"
+--- @include "start_watch"
+--- @include "elapsed"
 --- @include "status_known"
 --- @include "read_proxy"
 --- @include "live_views"
@@ -105,15 +107,14 @@ local function save(at, views)
   return nil
 end
 
-local views, done, unsaved = live_views(pool), 0, {}
+local watch, views, done, unsaved = start_watch(started), live_views(pool), 0, {}
 for at = items, last, width do
   local why = save(at, views)
   if why then
     unsaved[#unsaved + 1] = {done, why}
   end
   done = done + 1
-  local _, clock = now()
-  if clock - started >= tonumber(chunk_us) then
+  if elapsed(watch, done * (5 + #views)) >= tonumber(chunk_us) then
     break
   end
 end

@@ -15,6 +15,8 @@
 --   O(log n) for each lease that is over; bounded by chunk_us
 
 --- @include "now"
+--- @include "start_watch"
+--- @include "elapsed"
 --- @include "sweep_due"
 --- @include "trim_views"
 --- @include "purge_proxy"
@@ -27,13 +29,12 @@ local chunk_us, bound, idle_ms = string.match(limits, '^(%d+) (%d+) (%d+)$')
 if not chunk_us then
   return redis.error_reply('PHAROX_ARGUMENT limits')
 end
-local ended, more, clock, _ = 0, nil, us, nil
+local watch, ended, items, more = start_watch(us), 0, 0, nil
 repeat
   local leases
   leases, more = sweep_due(pool, ms, 50)
-  ended = ended + leases
-  _, clock = now()
-until not more or clock - us >= tonumber(chunk_us)
+  ended, items = ended + leases, items + 250
+until not more or elapsed(watch, items) >= tonumber(chunk_us)
 if not more then
   trim_views(pool, ms, tonumber(bound), tonumber(idle_ms))
   local gone = redis.call('SRANDMEMBER', pool .. ':gone')

@@ -26,8 +26,9 @@ def pool_tag(pool_id: UUID) -> str:
 
 
 def pool_of_tag(tag: str) -> UUID:
-    """The pool id of a tag; the inverse of :func:`pool_tag`. ``ValueError`` if it is none."""
-    return UUID(bytes=base64.urlsafe_b64decode(tag + "=="))
+    """The pool id of a directory entry: a tag, perhaps with a number behind a point that tells one
+    claim from the next. ``ValueError`` if it is none."""
+    return UUID(bytes=base64.urlsafe_b64decode(tag.partition(".")[0] + "=="))
 
 
 @lru_cache(maxsize=10_000)
@@ -56,7 +57,7 @@ class Keys:
         return f"{self.root}:consumers"
 
     def directory(self, proxy_id: str) -> str:
-        """hash: proxy id -> pool tag; 4096 of them, by the last three digits of the id. No TTL."""
+        """hash: proxy id -> pool tag[.number]; 4096 of them, by the id's last digits. No TTL."""
         return f"{self.root}:proxies:{proxy_id[-3:]}"
 
     # -- one pool ------------------------------------------------------------------------------
@@ -124,6 +125,10 @@ class Keys:
     def reserved(self, pool_id: UUID) -> str:
         """set: proxies that would be free but for claims. No TTL."""
         return f"{self.pool(pool_id)}:reserved"
+
+    def fence(self, pool_id: UUID, mark: str) -> str:
+        """string: the pool must not come to have the name of this mark. TTL: an hour."""
+        return f"{self.pool(pool_id)}:fence:{mark}"
 
     def gone(self, pool_id: UUID) -> str:
         """set: proxies whose delete is under way. No TTL."""

@@ -1,13 +1,13 @@
 --- @include "read_proxy"
 --- @include "matches"
 --- @include "enter_view"
---- @include "now"
+--- @include "elapsed"
+--- @include "note_turn"
 -- Fill a view by one chunk: the pool's proxies in insertion order from behind `cursor` (an
--- insertion number), until chunk_us have passed. Returns the new cursor ("*" = complete) and how
--- long the pool's next chunk must wait: as long as this one took, so that however many callers
--- push, other clients get every second moment. O(proxies looked at * log n).
-local function fill_view(ask, name, digest, program, cursor)
-  local pool, us, _ = ask.pool, ask.us, nil
+-- insertion number), until the call has taken chunk_us. Returns the new cursor ("*" = complete)
+-- and how long the pool's next chunk must wait. O(proxies looked at * log n).
+local function fill_view(ask, watch, name, digest, program, cursor)
+  local pool, us, items = ask.pool, 0, 0
   repeat
     local page = redis.call('ZRANGEBYSCORE', pool .. ':proxies', '(' .. cursor, '+inf',
       'WITHSCORES', 'LIMIT', 0, 50)
@@ -21,9 +21,10 @@ local function fill_view(ask, name, digest, program, cursor)
     if #page < 100 then
       cursor = '*'
     end
-    _, us = now()
-  until cursor == '*' or us - ask.us >= ask.chunk_us
-  redis.call('HSET', pool, 'v:' .. ask.selector .. ':' .. digest, name .. ' ' .. cursor,
-    'fill_at', string.format('%.0f', us + (us - ask.us)))
-  return cursor, us - ask.us
+    items = items + 50
+    us = elapsed(watch, items)
+  until cursor == '*' or us >= ask.chunk_us
+  redis.call('HSET', pool, 'v:' .. ask.selector .. ':' .. digest, name .. ' ' .. cursor)
+  note_turn(pool, ask.us, us)
+  return cursor, us
 end

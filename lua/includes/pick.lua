@@ -38,7 +38,7 @@ local function pick(ask, state)
           return nil, 'taken', 0
         end
         --- @include "sweep_more"
-        more = sweep_more(ask)
+        more = sweep_more(ask) or false
       elseif proxy then
         rerank(pool, proxy, load, load, 'furl')
       else

@@ -2,7 +2,9 @@
 --- @include "walk"
 --- @include "register_view"
 --- @include "fill_view"
+--- @include "note_turn"
 --- @include "turn_wait"
+--- @include "start_watch"
 -- The part of choose that a complete view never needs: fills the registered view `name` from
 -- `cursor` on, walks, registers. A registered view that is not complete is filled by whoever has
 -- the pool's turn (one chunk at a time, see fill_view); meanwhile, and for filters that are not
@@ -14,9 +16,9 @@ local function search(ask, name, cursor)
   local id
   local program = digest ~= '' and cjson.decode(ask.program) or nil
   local wait = turn_wait(redis.call('HGET', pool, 'fill_at'), ask.us)
-  local my_turn = wait == 0
+  local my_turn, watch = wait == 0, start_watch(ask.us)
   if name and my_turn then
-    cursor, wait = fill_view(ask, name, digest, program, cursor)
+    cursor, wait = fill_view(ask, watch, name, digest, program, cursor)
     id = free_head(pool, selector, name, cursor)
     if id then
       return id
@@ -36,9 +38,13 @@ local function search(ask, name, cursor)
   local complete = base and string.sub(base, -1) == '*'
     and redis.call('EXISTS', pool .. ':view:' .. selector .. '0') == 1
   if complete then
-    local from, found = ask.from, nil
-    found, ask.from = walk(pool, selector .. '0', program, from, 1, 100,
-      not name and my_turn and ask.us + ask.chunk_us or 0)
+    local from, long, found, us = ask.from, not name and my_turn, nil, 0
+    found, ask.from, us = walk(pool, selector .. '0', program, from, 1, watch,
+      long and ask.chunk_us or 0)
+    if long and us > 0 then
+      note_turn(pool, ask.us, us)
+      wait = us
+    end
     if found[1] then
       if not name and ask.seen then
         register_view(ask, digest, ask.program)
@@ -67,7 +73,7 @@ local function search(ask, name, cursor)
   elseif my_turn then
     cursor = string.sub(base, -1) == '*' and '0' or string.match(base, '%S+$')
     redis.call('ZADD', pool .. ':view:' .. selector .. '0', '+inf', '~')
-    cursor, wait = fill_view(ask, selector .. '0', '', nil, cursor)
+    cursor, wait = fill_view(ask, watch, selector .. '0', '', nil, cursor)
   end
   return nil, 'again', wait
 end

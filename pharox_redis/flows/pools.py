@@ -1,13 +1,16 @@
 """Pools: their models, names and figures.
 
-Create: claim the name, then make the pool, then look whether the name is still ours. Rename: claim
-the new name, change the pool, release the old name. Delete: hide the pool, empty it in chunks, and
-release the name last. Each step can be repeated, so that whatever breaks off between two of them
-is carried on, or made void, by whoever comes next. Names are released by compare-and-delete only.
+Create: claim the name, then make the pool. Rename: claim the new name, change the pool, release the
+old name. Delete: hide the pool, empty it in chunks, release the name, drop it. Each step can be
+repeated, so that whatever breaks off between two of them is carried on, or made void, by whoever
+comes next. Between a look at a pool and a change of the directory anything may happen, so a name is
+only given away after its pool was *fenced*: made to refuse that name once.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +21,11 @@ from pharox_redis.codec import decode_pool, decode_stats, encode_pool
 from pharox_redis.errors import PoolMismatchError, PoolNameTakenError
 from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
 from pharox_redis.flows.directory import GET_POOL, all_pools, parse_tag, pool_by_name
-from pharox_redis.scripts import load
+from pharox_redis.scripts import Call, load
 
+FENCE_POOL = load("fence_pool")
 HIDE_POOL = load("hide_pool")
+LIST_HIDDEN = load("list_hidden")
 PURGE_POOL = load("purge_pool")
 SAVE_POOL = load("save_pool")
 STATS = load("stats")
@@ -92,34 +97,41 @@ def get_pool_stats(ctx: Context, name: str) -> Flow[PoolStatsSnapshot | None]:
 
 
 def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
-    """Create a pool, or change its description or name. Three trips.
+    """Create a pool, or change its description or name. Three trips, two more for a rename.
 
-    Raises ``PoolNameTakenError``, ``PoolDeletingError``.
+    Raises ``PoolNameTakenError``.
     """
-    ref, names = ctx.pool_ref(pool.id), ctx.keys.pools()
-    tag = ctx.tag(pool.id)
-    # The name must be encodable before anything is claimed.
-    document = encode_pool(pool)
-    yield from _claim_name(ctx, pool.name, ref)
-    try:
-        before = yield SAVE_POOL(ref.key, name=pool.name, document=document, prefix=ref.prefix)
-    except Exception:
-        current = yield GET_POOL(ref.key)
-        if not current or current[0] != pool.name:
-            yield swap(ctx, names, pool.name, tag, "")
-        raise
-    if (yield Command(("HGET", names, pool.name))) != tag:
-        # Another client found the claim void (no pool confirmed it yet) and took it over.
-        if before == "":
+    ref, tag = ctx.pool_ref(pool.id), ctx.tag(pool.id)
+    document, mark = encode_pool(pool), fence_mark(pool.name)
+    outcome = ""
+    for _ in range(_ATTEMPTS):
+        known = yield GET_POOL(ref.key)
+        before = known[0] if known else ""
+        if known and not before:
+            outcome = "deleting"
             yield from _remove(ctx, ref)
-        elif before != pool.name:
-            yield SAVE_POOL(ref.key, name=before, document=document, prefix=ref.prefix)
-        raise PoolNameTakenError(f"Pool name {pool.name!r} was taken meanwhile; try again.")
-    if before not in ("", pool.name):
-        yield swap(ctx, names, before, tag, "")
-        ctx.pools.drop(before)
-    ctx.pools.put(pool.name, ref)
-    return None
+            continue
+        yield from _claim_name(ctx, pool.name, ref, anew=outcome != "")
+        outcome = yield SAVE_POOL(
+            ref.key,
+            expected=before,
+            name=pool.name,
+            mark=mark,
+            document=document,
+            prefix=ref.prefix,
+        )
+        if outcome == "deleting":
+            yield from _remove(ctx, ref)
+        if outcome != "saved":
+            continue
+        if before not in ("", pool.name):
+            ctx.pools.drop(before)
+            entry = yield Command(("HGET", ctx.keys.pools(), before))
+            if entry and names(entry, tag) and (yield _fence(ref, before)) != "here":
+                yield swap(ctx, ctx.keys.pools(), before, entry, "")
+        ctx.pools.put(pool.name, ref)
+        return None
+    raise PoolNameTakenError(f"Pool name {pool.name!r} changes hands too fast; try again.")
 
 
 def ensure_pool(ctx: Context, name: str) -> Flow[ProxyPool]:
@@ -143,74 +155,95 @@ def delete_pool(ctx: Context, pool_id: UUID | str) -> Flow[None]:
     Raises ``PoolNotFoundError``. A delete that was broken off is carried on.
     """
     known = parse_uuid(pool_id)
-    ref = ctx.pool_ref(known) if known else None
-    if ref is None or not (yield from _remove(ctx, ref)):
-        if ref is not None:
-            yield from _release_void_names(ctx, ref)
+    if known is None or not (yield from _remove(ctx, ctx.pool_ref(known), True)):
         raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.")
     return None
 
 
-def _claim_name(ctx: Context, name: str, ref: PoolRef) -> Flow[None]:
+def fence_mark(name: str) -> str:
+    """What fences of a pool name are called: user text does not enter keys."""
+    return hashlib.sha256(name.encode()).hexdigest()[:20]
+
+
+def _fence(ref: PoolRef, name: str) -> Call:
+    return FENCE_POOL(ref.key, name=name, mark=fence_mark(name))
+
+
+def names(entry: str, tag: str) -> bool:
+    """Whether a directory entry names the pool of this tag."""
+    return entry.partition(".")[0] == tag
+
+
+def numbered(tag: str) -> str:
+    """An entry for a pool that differs from every earlier one: who read one of those and is about
+    to change it will find that it is not there any more."""
+    return f"{tag}.{secrets.token_hex(4)}"
+
+
+def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]:
+    """Make the directory give a name to a pool, taking a void entry over. The pool that had it is
+    fenced before, so that it cannot come to have the name afterwards. ``anew``: a fence or a delete
+    was met, so somebody may have read our entry and be about to change it; a new one defeats that.
+    """
     key, tag = ctx.keys.pools(), ctx.tag(ref.id)
     for _ in range(_ATTEMPTS):
         replies = yield [Command(("HSETNX", key, name, tag)), Command(("HGET", key, name))]
         owner = checked(replies)[1]
-        if owner == tag:
-            return None
         if owner is None:
             continue
+        if names(owner, tag):
+            if not anew or names((yield swap(ctx, key, name, owner, numbered(tag))), tag):
+                return None
+            continue
         other = ctx.pool_ref(parse_tag(owner, f"of pool name {name!r}"))
-        reply = yield GET_POOL(other.key)
-        if reply and reply[0] == name:
+        state = yield _fence(other, name)
+        if state == "here":
             break
-        if reply and reply[0] == "":
+        if state == "deleting":
             yield from _remove(ctx, other)
-            continue
-        if (yield swap(ctx, key, name, owner, tag)) != tag:
-            continue
-        # The other may have been made between our look and our swap: then the name is its.
-        reply = yield GET_POOL(other.key)
-        if not reply or reply[0] != name:
+        elif (yield swap(ctx, key, name, owner, tag)) == tag:
             return None
-        yield swap(ctx, key, name, tag, owner)
-        break
     raise PoolNameTakenError(
         f"Pool name {name!r} belongs to another pool; ensure_pool({name!r}) returns it."
     )
 
 
-def _remove(ctx: Context, ref: PoolRef) -> Flow[bool]:
-    """Hide, empty, release the name; False if the pool is unknown."""
-    hidden = yield HIDE_POOL(ref.key)
-    if not hidden:
+def _remove(ctx: Context, ref: PoolRef, begin: bool = False) -> Flow[bool]:
+    """Delete a pool (``begin``), or only carry on the delete of one that is hidden already.
+
+    Hide, empty, release the name, drop; False if there is nothing to delete. Until it is dropped
+    nobody can create it again, and the name's entry is read before it is hidden: so what is
+    released is not the name of a pool that was made anew.
+    """
+    known = yield GET_POOL(ref.key)
+    if not known or (known[0] and not begin):
         return False
-    name, tag = hidden[0], ctx.tag(ref.id)
+    name, tag = known[0] or known[1], ctx.tag(ref.id)
+    entry = yield Command(("HGET", ctx.keys.pools(), name))
+    if known[0]:
+        hidden = yield HIDE_POOL(ref.key)
+        if hidden != [name]:
+            return (yield from _remove(ctx, ref, begin))
     ctx.pools.drop(name)
-    done = False
-    while not done:
-        listed, gone = checked(
-            (
-                yield [
-                    Command(("ZRANGE", ref.key + ":proxies", 0, 199)),
-                    Command(("SRANDMEMBER", ref.key + ":gone", 100)),
-                ]
-            )
-        )
-        ids = [*listed, *gone]
+    empty = False
+    while not empty:
+        ids = yield LIST_HIDDEN(ref.key, limit=200)
         if ids:
-            checked((yield [swap(ctx, ctx.keys.directory(i), i, tag, "") for i in ids]))
-        done = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=ctx.chunk_us)))
-    yield swap(ctx, ctx.keys.pools(), name, tag, "")
+            yield from release_entries(ctx, ids, ref)
+        empty = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=ctx.chunk_us, final="")))
+    if entry and names(entry, tag):
+        yield swap(ctx, ctx.keys.pools(), name, entry, "")
+    yield PURGE_POOL(ref.key, chunk_us=ctx.chunk_us, final="1")
     return True
 
 
-def _release_void_names(ctx: Context, ref: PoolRef) -> Flow[None]:
-    """A delete that was broken off right before its last step left its name: release it."""
-    for name, other in (yield from all_pools(ctx)):
-        if other.id == ref.id:
-            ctx.pools.drop(name)
-            reply = yield GET_POOL(ref.key)
-            if not reply:
-                yield swap(ctx, ctx.keys.pools(), name, ctx.tag(ref.id), "")
-    return None
+def release_entries(ctx: Context, ids: list[str], ref: PoolRef) -> Flow[None]:
+    """Remove the directory entries of proxies that name this pool. Two trips."""
+    entries = checked((yield [Command(("HGET", ctx.keys.directory(i), i)) for i in ids]))
+    mine = [
+        swap(ctx, ctx.keys.directory(i), i, entry, "")
+        for i, entry in zip(ids, entries, strict=True)
+        if entry and names(entry, ctx.tag(ref.id))
+    ]
+    if mine:
+        checked((yield mine))

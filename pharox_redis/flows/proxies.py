@@ -1,9 +1,14 @@
 """Proxies: saving, reading, deleting.
 
 Save: everything is read and checked first (pools exist, no proxy is in another pool, every value
-can be stored), then the directory entries are claimed, then the pools are written in chunks. A
-known proxy is written over the revision that was read, so that fields others wrote survive; a stale
-one is read again. Delete: hide, release the directory entry, purge in chunks.
+can be stored), then the directory entries of new proxies are claimed, then the pools are written
+in chunks, then the entries are looked at once more. A known proxy is written over the revision
+that was read, so that fields others wrote survive; a stale one is read again.
+
+Delete: hide, release the directory entry, purge in chunks. Whoever meets a hidden proxy finishes
+its delete in that order; an entry that is claimed after one carries a number, so that the release
+of the one before does not take it away. A void entry of another pool is taken over only after that
+pool was fenced: a save that claimed it earlier looks at the directory again.
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ from pharox_redis.codec import REVISION, decode_proxy, encode_proxy, merge_docum
 from pharox_redis.errors import InvalidProxyError, PoolMismatchError, ProxyPoolConflictError
 from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_chunks
 from pharox_redis.flows.directory import GET_POOL, parse_tag, pool_of_proxy
-from pharox_redis.flows.pools import parse_uuid, swap
+from pharox_redis.flows.pools import names, numbered, parse_uuid, release_entries, swap
 from pharox_redis.scripts import load
 
+FENCE_PROXY = load("fence_proxy")
 GET_PROXIES = load("get_proxies")
 HIDE_PROXY = load("hide_proxy")
 LIST_PROXIES = load("list_proxies")
@@ -106,16 +112,15 @@ def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
         entries[entry.id] = entry
     refs = yield from _existing_pools(ctx, {entry.pool_id for entry in entries.values()})
     todo = list(entries.values())
-    claims = yield from _check_directory(ctx, todo)
-    # Read before the first write: also this may find that a record is damaged.
-    stored = yield from _read_stored(ctx, refs, todo)
-    yield from _claim_entries(ctx, todo, claims)
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        found = yield from _check_directory(ctx, todo)
+        # Read before the first write: also this may find that a record is damaged.
+        stored = yield from _read_stored(ctx, refs, todo)
+        yield from _claim_entries(ctx, todo, found, stored, anew=attempt > 0)
         todo = yield from _write(ctx, refs, todo, stored)
         if not todo:
+            yield from _confirm_entries(ctx, refs, list(entries.values()))
             return len(proxies)
-        yield from _claim_entries(ctx, todo, (yield from _check_directory(ctx, todo)))
-        stored = yield from _read_stored(ctx, refs, todo)
     raise InvalidProxyError(f"Proxy {todo[0].id} changes too fast to be saved; try again.")
 
 
@@ -128,44 +133,77 @@ def _existing_pools(ctx: Context, ids: set[UUID]) -> Flow[dict[UUID, PoolRef]]:
     return {ref.id: ref for ref in refs}
 
 
-def _check_directory(ctx: Context, entries: list[Entry]) -> Flow[dict[str, str]]:
-    """What the directory says of those proxies that it does not name under their pool: "" or a
-    void entry. Raises ``ProxyPoolConflictError`` if another pool confirms one."""
+def _entries(ctx: Context, entries: list[Entry]) -> Flow[dict[str, str]]:
+    """What the directory says of proxies, "" where it says nothing."""
     found: dict[str, str] = {}
-    elsewhere: list[tuple[Entry, str]] = []
     for chunk in in_chunks(entries, 500):
         replies = yield [Command(("HGET", ctx.keys.directory(e.id), e.id)) for e in chunk]
-        for entry, tag in zip(chunk, checked(replies), strict=True):
-            if tag != ctx.tag(entry.pool_id):
-                found[entry.id] = tag or ""
-                if tag:
-                    elsewhere.append((entry, tag))
-    for entry, tag in elsewhere:
-        other = ctx.pool_ref(parse_tag(tag, f"of proxy {entry.id}"))
-        (reply,) = yield GET_PROXIES(other.key, entry.id)
-        if reply == "gone":
-            yield from _purge(ctx, other, entry.id)
-        elif reply:
-            raise ProxyPoolConflictError(
-                f"Proxy {entry.id} is in pool {other.id}, not in {entry.pool_id}; "
-                "delete it there first."
-            )
+        found.update((e.id, r or "") for e, r in zip(chunk, checked(replies), strict=True))
     return found
 
 
-def _claim_entries(ctx: Context, entries: list[Entry], found: dict[str, str]) -> Flow[None]:
-    missing = [entry for entry in entries if entry.id in found]
-    for chunk in in_chunks(missing, 500):
-        replies = yield [
-            swap(ctx, ctx.keys.directory(e.id), e.id, found[e.id], ctx.tag(e.pool_id))
-            for e in chunk
-        ]
-        for entry, tag in zip(chunk, checked(replies), strict=True):
-            if tag != ctx.tag(entry.pool_id):
+def _check_directory(ctx: Context, entries: list[Entry]) -> Flow[dict[str, str]]:
+    """The directory's entries. Raises ``ProxyPoolConflictError`` if another pool confirms one."""
+    found = yield from _entries(ctx, entries)
+    for entry in entries:
+        if found[entry.id] and not names(found[entry.id], ctx.tag(entry.pool_id)):
+            other = ctx.pool_ref(parse_tag(found[entry.id], f"of proxy {entry.id}"))
+            (reply,) = yield GET_PROXIES(other.key, entry.id)
+            if isinstance(reply, list):
+                raise _elsewhere(entry, other)
+    return found
+
+
+def _elsewhere(entry: Entry, other: PoolRef) -> ProxyPoolConflictError:
+    return ProxyPoolConflictError(
+        f"Proxy {entry.id} is in pool {other.id}, not in {entry.pool_id}; delete it there first."
+    )
+
+
+def _claim_entries(
+    ctx: Context,
+    entries: list[Entry],
+    found: dict[str, str],
+    stored: dict[str, tuple[str, str | None]],
+    anew: bool,
+) -> Flow[None]:
+    """Make the directory name the pools of the proxies that are new there. ``anew``: a delete or a
+    fence was met, so somebody may have read an entry of ours and be about to change it."""
+    fresh = [entry for entry in entries if stored[entry.id][0] == ""]
+    for chunk in in_chunks(fresh, 500):
+        swaps = []
+        for entry in chunk:
+            tag, known = ctx.tag(entry.pool_id), found[entry.id]
+            if known and not names(known, tag):
+                other = ctx.pool_ref(parse_tag(known, f"of proxy {entry.id}"))
+                if (yield FENCE_PROXY(other.key, proxy_id=entry.id)) == "here":
+                    raise _elsewhere(entry, other)
+            wanted = numbered(tag) if anew or names(known, tag) else tag
+            swaps.append(swap(ctx, ctx.keys.directory(entry.id), entry.id, known, wanted))
+        for entry, said in zip(chunk, checked((yield swaps)), strict=True):
+            if said == "":  # a delete released what was found
+                key, tag = ctx.keys.directory(entry.id), ctx.tag(entry.pool_id)
+                said = yield swap(ctx, key, entry.id, "", numbered(tag))
+            if said and not names(said, ctx.tag(entry.pool_id)):
                 raise ProxyPoolConflictError(
                     f"Proxy {entry.id} was saved into another pool meanwhile; nothing of it was "
                     f"written to pool {entry.pool_id}."
                 )
+
+
+def _confirm_entries(ctx: Context, refs: dict[UUID, PoolRef], entries: list[Entry]) -> Flow[None]:
+    """Look once more: what was deleted and claimed while we wrote must not leave a proxy that
+    cannot be found by its id, or that is in two pools."""
+    found = yield from _entries(ctx, entries)
+    for entry in entries:
+        tag, known = ctx.tag(entry.pool_id), found[entry.id]
+        if known == "":
+            known = yield swap(ctx, ctx.keys.directory(entry.id), entry.id, "", tag)
+        if not names(known, tag):
+            ref = refs[entry.pool_id]
+            yield HIDE_PROXY(ref.key, proxy_id=entry.id)
+            yield from _purge(ctx, ref, entry.id)
+            raise _elsewhere(entry, ctx.pool_ref(parse_tag(known, f"of proxy {entry.id}")))
 
 
 def _read_stored(
@@ -179,6 +217,7 @@ def _read_stored(
             replies = yield GET_PROXIES(ref.key, *[entry.id for entry in chunk])
             for entry, reply in zip(chunk, replies, strict=True):
                 if reply == "gone":
+                    yield from release_entries(ctx, [entry.id], ref)
                     yield from _purge(ctx, ref, entry.id)
                 whole = isinstance(reply, list)
                 stored[entry.id] = (reply[1][REVISION], reply[0]) if whole else ("", None)
@@ -210,6 +249,7 @@ def _write(
                 ) from None
             for place, why in unsaved:
                 if why == "gone":
+                    yield from release_entries(ctx, [batch[place].id], ref)
                     yield from _purge(ctx, ref, batch[place].id)
                 again.append(batch[place])
             mine = mine[done:]
@@ -220,24 +260,21 @@ def _write(
 
 
 def delete_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[None]:
-    """Delete a proxy; its leases end. Five trips. Raises ``ProxyNotFoundError``.
+    """Delete a proxy; its leases end. Four trips. Raises ``ProxyNotFoundError``.
 
-    A delete that was broken off is carried on, by this or by the pool's sweeps.
+    A delete that was broken off is carried on, by this, by a save or by the pool's sweeps.
     """
     known = parse_uuid(proxy_id)
-    ref = (yield from pool_of_proxy(ctx, known)) if known else None
-    if known is None or ref is None:
-        raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
-    text, tag = str(known), ctx.tag(ref.id)
-    hidden = yield HIDE_PROXY(ref.key, proxy_id=text)
-    yield from _purge(ctx, ref, text)
-    yield swap(ctx, ctx.keys.directory(text), text, tag, "")
-    # Saved anew into this pool between our purge and our swap: its entry must not be missing.
-    (again,) = yield GET_PROXIES(ref.key, text)
-    if again:
-        yield swap(ctx, ctx.keys.directory(text), text, "", tag)
-    if not hidden:
-        raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
+    text = str(known)
+    directory = ctx.keys.directory(text)
+    entry = (yield Command(("HGET", directory, text))) if known else None
+    if entry:
+        ref = ctx.pool_ref(parse_tag(entry, f"of proxy {text}"))
+        if (yield HIDE_PROXY(ref.key, proxy_id=text)):
+            yield swap(ctx, directory, text, entry, "")
+            yield from _purge(ctx, ref, text)
+            return None
+    raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
 
 
 def _purge(ctx: Context, ref: PoolRef, proxy_id: str) -> Flow[None]:

@@ -33,6 +33,7 @@ PER_POOL = {
     "idle": "set",
     "reserved": "set",
     "gone": "set",
+    "fence": "string",
     "proxy": "hash",
     "doc": "string",
     "held": "zset",
@@ -89,7 +90,7 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
         assert parts, f"{key} is in no schema"
         tag, name, item = parts[1], parts[2] or "", parts[3]
         assert PER_POOL.get(name) == kind, f"{key} is a {kind}"
-        if name in ("lease", "leases"):
+        if name in ("lease", "leases", "fence"):
             assert ttl > 0 or ttl == -2, f"{key} has no TTL"
         else:
             assert ttl == PERSISTENT, f"{key} has a TTL of {ttl} ms"
@@ -154,7 +155,7 @@ def check_invariants(storage: RedisStorage, *, limits: bool = True) -> None:
         if "" not in pool.single:
             # A deleted pool: nothing of it may stay but records in their retention.
             left = set(pool.single) | set(pool.many)
-            assert left <= {"lease", "leases"}, f"deleted pool {tag} left {left}"
+            assert left <= {"lease", "leases", "fence"}, f"deleted pool {tag} left {left}"
             continue
         if "deleting" in pool.single[""]:
             continue
@@ -167,13 +168,15 @@ def check_pool(
     head, single, many = pool.single[""], pool.single, pool.many
     assert head["prefix"] == lease_prefix(pool_of_tag(pool.tag))
     assert pool_tag(pool_of_tag(pool.tag)) == pool.tag
-    assert directories["pools"].get(head["name"]) == pool.tag, "its name leads elsewhere"
+    owner = directories["pools"].get(head["name"], "").partition(".")[0]
+    assert owner == pool.tag, "its name leads elsewhere"
 
     listed, gone = single.get("proxies", {}), single.get("gone", set())
     hashes = many["proxy"]
     assert set(hashes) == set(listed) | gone, "proxy hashes and list differ"
     assert not set(listed) & gone
-    assert set(many["doc"]) == set(hashes), "documents and hashes differ"
+    fences = {id for id in gone if set(hashes[id]) == {"gone"}}
+    assert set(many["doc"]) == set(hashes) - fences, "documents and hashes differ"
     assert set(many["health"]) <= set(hashes)
     for entries in many["health"].values():
         assert len(entries) <= storage.settings.health_history
@@ -184,7 +187,8 @@ def check_pool(
         assert "gone" not in proxy
         assert float(proxy["seq"]) == listed[id] <= int(head["seq"])
         assert isinstance(json.loads(many["doc"][id]), dict)
-        assert directories["proxies"].get(id) == pool.tag, f"{id} cannot be found by id"
+        entry = directories["proxies"].get(id, "").partition(".")[0]
+        assert entry == pool.tag, f"{id} cannot be found by id"
         assert all(
             index_text(proxy[name]) == proxy[name] or proxy[name].startswith("#")
             for name in FIELDS
