@@ -20,6 +20,7 @@
 --   from          where a walk goes on, "" at first
 --   wanted        "" or "proxy_id revision": that proxy or none
 --   want_stats    "1" to have the pool's figures in the reply
+--   token         the caller, if an earlier find of its may still hold a proxy: that is let go; or ""
 -- RETURNS
 --   {"lease", acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, document, fields,
 --    leases of the proxy, figures | false}
@@ -54,11 +55,13 @@ local limits = ARGV[10]
 local from = ARGV[11]
 local wanted = ARGV[12]
 local want_stats = ARGV[13]
+local token = ARGV[14]
 
 local ms, us = now()
 local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
 local ask = make_ask(pool, ms, us, selector, digest, program, hints, limits, from, wanted)
-if not duration or not retention or not ask then
+if not duration or not retention or not ask or not string.match(consumer, '^[%x-]+$')
+    or string.find(token, '[:%s]') then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
 local state = redis.call('HMGET', pool, 'name', 'prefix', 'v:' .. selector .. ':' .. digest)
@@ -82,6 +85,10 @@ if known then
   return lease_reply(pool, known, proxy, load, want_stats == '1')
 end
 
+if token ~= '' then
+  --- @include "drop_claim"
+  drop_claim(pool, token)
+end
 local proxy, load, wait = pick(ask, state[3])
 if not proxy then
   local outcome = load
@@ -93,7 +100,13 @@ if not proxy then
     end
     return {'none', figures}
   end
-  return {outcome, math.ceil(wait or 0), ask.from}
+  if outcome == 'again' then
+    return {'again', math.ceil(wait), ask.from}
+  end
+  if outcome == 'malformed' then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
+  end
+  return {outcome}
 end
 local lease = {
   id = lease_id, proxy_id = proxy.id, consumer = consumer,

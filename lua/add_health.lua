@@ -37,7 +37,8 @@ local status = ARGV[6]
 local checked_us = ARGV[7]
 
 local keep = tonumber(bound)
-if not keep or keep < 1 or (latency ~= '' and not string.match(latency, '^%-?%d+$'))
+if not string.match(bound, '^%d+$') or keep < 1 or keep > 1000000
+    or (latency ~= '' and not string.match(latency, '^%-?%d+$'))
     or (status ~= '' and not (status_known(status) and string.match(checked_us, '^%-?%d+$'))) then
   return redis.error_reply('PHAROX_ARGUMENT ' .. proxy_id)
 end

@@ -30,6 +30,7 @@
 --- @include "turn_wait"
 --- @include "register_view"
 --- @include "walk"
+--- @include "read_program"
 --- @include "read_proxy"
 --- @include "leases_of"
 
@@ -46,8 +47,8 @@ local token = ARGV[8]
 local ms, us = now()
 local ask = make_ask(pool, ms, us, selector, digest, program, '', limits, from, '')
 local count = tonumber(wanted)
-if not ask or not count or count < 1 or count > 500 or string.find(token, '[:%s]')
-    or (from ~= '' and not string.match(from, '^%S+ %S+$')) then
+if not ask or not string.match(wanted, '^%d+$') or count < 1 or count > 500
+    or string.find(token, '[:%s]') then
   return redis.error_reply('PHAROX_ARGUMENT candidates')
 end
 local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':',
@@ -76,7 +77,10 @@ end
 local view, filter = complete(state[3]), nil
 if not view then
   view = complete(state[2])
-  filter = digest ~= '' and cjson.decode(program) or nil
+  filter = read_program(ask)
+  if filter == false then
+    return redis.error_reply('PHAROX_ARGUMENT candidates')
+  end
 end
 if not view then
   local wait = turn_wait(state[4], us)

@@ -38,7 +38,7 @@ local token = ARGV[6]
 
 local ms = now()
 local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
-if not duration or not retention then
+if not duration or not retention or not string.match(consumer, '^[%x-]+$') then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
 local state = redis.call('HMGET', pool, 'name', 'prefix')

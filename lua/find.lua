@@ -62,7 +62,13 @@ drop_claim(pool, token)
 local proxy, load, wait = pick(ask, state[2])
 if not proxy then
   local outcome = load
-  return {outcome, math.ceil(wait or 0), ask.from}
+  if outcome == 'again' then
+    return {'again', math.ceil(wait), ask.from}
+  end
+  if outcome == 'malformed' then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. token)
+  end
+  return {outcome}
 end
 local id, moved = proxy.id, selector == 'r' and 'r' or ''
 local before = load

@@ -3,7 +3,7 @@
 -- KEYS
 --   pool          the pool's hash
 -- RETURNS
---   {name, document} of a pool that exists; {"", name it had} of one being deleted; {} else
+--   {"pool", name, document}; {"deleting", name it had}; {} if unknown
 -- ERRORS
 --   none
 -- COMPLEXITY
@@ -13,6 +13,6 @@ local pool = KEYS[1]
 
 local known = redis.call('HMGET', pool, 'name', 'doc', 'deleting')
 if known[1] then
-  return {known[1], known[2]}
+  return {'pool', known[1], known[2]}
 end
-return known[3] and {'', known[3]} or {}
+return known[3] and {'deleting', known[3]} or {}

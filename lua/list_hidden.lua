@@ -15,7 +15,7 @@ local pool = KEYS[1]
 local limit = ARGV[1]
 
 local count = tonumber(limit)
-if not count or count < 1 or count > 500 then
+if not string.match(limit, '^%d+$') or count < 1 or count > 500 then
   return redis.error_reply('PHAROX_ARGUMENT limit')
 end
 if redis.call('HEXISTS', pool, 'deleting') == 0 then

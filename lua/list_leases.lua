@@ -25,7 +25,7 @@ local limit = ARGV[3]
 
 local ms = now()
 local count = tonumber(limit)
-if not count or count < 1 or count > 500 then
+if not string.match(limit, '^%d+$') or count < 1 or count > 500 then
   return redis.error_reply('PHAROX_ARGUMENT limit')
 end
 local name = redis.call('HGET', pool, 'name')
@@ -35,7 +35,7 @@ end
 local key = consumer == '' and pool .. ':expiry' or pool .. ':leases:' .. consumer
 local rank = 0
 if from ~= '' then
-  local score, member = string.match(from, '^(%S+) (%S+)$')
+  local score, member = string.match(from, '^(%d+) (%S+)$')
   if not score then
     return redis.error_reply('PHAROX_ARGUMENT from')
   end

@@ -20,7 +20,8 @@ local after = ARGV[1]
 local limit = ARGV[2]
 
 local count = tonumber(limit)
-if not count or count < 1 or count > 500 or not string.match(after, '^%d+$') then
+if not string.match(limit, '^%d+$') or count < 1 or count > 500
+    or not string.match(after, '^%d+$') then
   return redis.error_reply('PHAROX_ARGUMENT limit')
 end
 if redis.call('HEXISTS', pool, 'name') == 0 then

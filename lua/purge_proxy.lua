@@ -15,9 +15,11 @@
 -- COMPLEXITY
 --   O(log n) for each lease, 100 at most
 
+--- @include "now"
 --- @include "purge_proxy"
 
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
 
-return purge_proxy(pool, proxy_id, 100) and 1 or 0
+local ms = now()
+return purge_proxy(pool, proxy_id, ms, 100) and 1 or 0

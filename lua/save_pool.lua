@@ -6,7 +6,7 @@
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
---   expected      the name it has now, "" if it is new
+--   expected      "=" and the name it has now, "" if it is new
 --   name          the name it shall have
 --   mark          what fences of that name are called
 --   document      the model's JSON
@@ -35,7 +35,7 @@ end
 if redis.call('UNLINK', pool .. ':fence:' .. mark) == 1 then
   return 'fenced'
 end
-if known[1] ~= name and (known[1] or '') ~= expected then
+if known[1] ~= name and (known[1] and '=' .. known[1] or '') ~= expected then
   return 'stale'
 end
 redis.call('HSET', pool, 'name', name, 'doc', document, 'prefix', prefix)

@@ -39,7 +39,7 @@ if not more then
   trim_views(pool, ms, tonumber(bound), tonumber(idle_ms))
   local gone = redis.call('SRANDMEMBER', pool .. ':gone')
   if gone then
-    purge_proxy(pool, gone, 50)
+    purge_proxy(pool, gone, ms, 50)
   end
 end
 return {ended, more and 1 or 0}

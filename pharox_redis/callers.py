@@ -12,6 +12,7 @@ import itertools
 import os
 import secrets
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from typing import Any
@@ -33,7 +34,7 @@ class Callers:
         self._process = secrets.token_hex(6)
         self._numbers = itertools.count()
         self._claims: dict[str, OrderedDict[str, None]] = {}
-        self._current: OrderedDict[str, str] = OrderedDict()
+        self._current: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def token(self) -> str:
         """The caller's token: its own per thread or task, another one in a forked process."""
@@ -60,13 +61,22 @@ class Callers:
         with self._lock:
             self._forget(token)
             self._claims.setdefault(proxy_id, OrderedDict())[token] = None
-            self._current[token] = proxy_id
+            self._current[token] = (proxy_id, time.monotonic())
             while len(self._current) > _REMEMBERED:
                 self._forget(next(iter(self._current)))
 
+    def open_claim(self, claim_seconds: float) -> str:
+        """The caller's token if a claim of its own may not have lapsed yet, else ""."""
+        if not self._current:
+            return ""
+        token = self.token()
+        known = self._current.get(token)
+        return token if known and time.monotonic() - known[1] <= claim_seconds + 1 else ""
+
     def _forget(self, token: str) -> None:
-        proxy_id = self._current.pop(token, None)
-        if proxy_id is not None:
+        known = self._current.pop(token, None)
+        if known is not None:
+            proxy_id = known[0]
             tokens = self._claims[proxy_id]
             del tokens[token]
             if not tokens:

@@ -30,7 +30,7 @@ from pharox.models import (
     ProxyHealthRecord,
     ProxyPool,
 )
-from pydantic import ValidationError
+from pydantic import SecretBytes, SecretStr, ValidationError
 
 from pharox_redis.errors import CorruptRecordError, InvalidProxyError
 from pharox_redis.models import ProxyLease
@@ -51,8 +51,13 @@ def as_utc(moment: datetime) -> datetime:
 
 
 def to_micros(moment: datetime) -> int:
-    """Microseconds since the epoch."""
-    return (as_utc(moment) - EPOCH) // _MICROSECOND
+    """Microseconds since the epoch. Raises ``InvalidProxyError`` if UTC has no such moment."""
+    try:
+        return (as_utc(moment) - EPOCH) // _MICROSECOND
+    except OverflowError:
+        raise InvalidProxyError(
+            f"checked_at {moment} is outside the years 1 to 9999 UTC."
+        ) from None
 
 
 def from_micros(value: int) -> datetime:
@@ -99,10 +104,18 @@ def encode_proxy(proxy: Proxy) -> tuple[list[str], dict[str, Any]]:
             columns.append(text)
             if text == str(value):
                 excluded.add(name)
-        columns.append(proxy.status.value)
+        columns.append(str(getattr(proxy.status, "value", proxy.status)))
         columns.append("" if proxy.max_concurrency is None else str(proxy.max_concurrency))
         columns.append(str(to_micros(proxy.checked_at)))
-        document = proxy.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        document = proxy.model_dump(
+            mode="json", exclude=excluded, exclude_defaults=True, by_alias=False
+        )
+        for name, value in proxy.__dict__.items():
+            if isinstance(value, (SecretStr, SecretBytes)) and document.get(name) == str(value):
+                raise InvalidProxyError(
+                    f"Proxy {proxy.id}: field {name} would be stored masked; give it a "
+                    "field_serializer that tells its value."
+                )
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         if isinstance(error, InvalidProxyError):
@@ -121,6 +134,8 @@ def merge_document(document: dict[str, Any], stored: str | None, model: type[Pro
         try:
             known = json.loads(stored)
         except ValueError:
+            known = {}
+        if not isinstance(known, dict) or model.model_config.get("extra") == "allow":
             known = {}
         for name, value in known.items():
             if name not in model.model_fields:
@@ -150,7 +165,7 @@ def decode_proxy(
                 data[field] = kind(text)
         field = "checked_at"
         data[field] = from_micros(int(fields[CHECKED] or ""))
-        return model.model_validate(data, by_name=True)
+        return model.model_validate(data, by_name=True, strict=False)
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
     except (ValueError, OverflowError):
@@ -257,11 +272,11 @@ def decode_health(entry: str, proxy_id: UUID) -> ProxyHealthRecord:
     try:
         record_id, before, text = entry.split(" ", 2)
         record = ProxyHealthRecord.model_validate_json(text)
-    except ValueError:
+        update: dict[str, Any] = {"id": UUID(record_id), "checked_at": as_utc(record.checked_at)}
+        if before != "-":
+            update["status_before"] = type(record.status_after)(before)
+    except (ValueError, OverflowError):
         raise CorruptRecordError(f"Health record of proxy {proxy_id} cannot be read.") from None
-    update: dict[str, Any] = {"id": UUID(record_id), "checked_at": as_utc(record.checked_at)}
-    if before != "-":
-        update["status_before"] = type(record.status_after)(before)
     return record.model_copy(update=update)
 
 

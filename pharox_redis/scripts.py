@@ -116,9 +116,9 @@ def header(text: str, section: str) -> list[str]:
 def load(name: str) -> Script:
     """The script ``name``, read once in a process. ``ScriptError`` if it cannot be put together."""
     root = lua_root()
+    text = resolve(root, name)
     own = (root / f"{name}.lua").read_text(encoding="utf-8")
     argv = header(own, "ARGV")
     rest = argv.pop()[:-3] if argv and argv[-1].endswith("...") else None
-    text = resolve(root, name)
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     return Script(name, text, sha, tuple(header(own, "KEYS")), tuple(argv), rest)

@@ -23,7 +23,8 @@ from pharox.storage import IStorage
 
 from pharox_redis.drivers import SyncDriver
 from pharox_redis.errors import InvalidUrlError
-from pharox_redis.flows import Context, directory, health, leases, leasing, pools, proxies
+from pharox_redis.flows import Context, directory, health, leases, leasing, pools
+from pharox_redis.flows import proxies as proxy_flows
 from pharox_redis.models import ProxyLease
 from pharox_redis.settings import Settings
 
@@ -67,9 +68,11 @@ class RedisStorage(IStorage):
         """
         try:
             client = redis.Redis.from_url(url, **client_options)
-        except ValueError as error:
+        except ValueError:
+            # Neither the URL nor what redis-py says of it is shown: it may hold a password.
             raise InvalidUrlError(
-                f"The server's URL cannot be used ({error}); it looks like redis://host:6379/0."
+                "The server's URL cannot be used; it looks like redis://host:6379/0 or "
+                "redis://user:password@host:6379/0, special characters percent-encoded."
             ) from None
         return cls(client, settings, proxy_model=proxy_model)
 
@@ -226,32 +229,32 @@ class RedisStorage(IStorage):
         Raises ``PoolNotFoundError``, ``ProxyPoolConflictError`` (it is in another pool),
         ``InvalidProxyError``. O(views * log n).
         """
-        self._run(proxies.save_proxies(self._context, [proxy]))
+        self._run(proxy_flows.save_proxies(self._context, [proxy]))
 
     def add_proxy(self, proxy: Proxy) -> None:
         """The same as :meth:`save_proxy`."""
         self.save_proxy(proxy)
 
-    def add_proxies_bulk(self, proxies_: Sequence[Proxy]) -> int:
+    def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
         """Insert or overwrite many proxies; how many were given. Errors as :meth:`save_proxy`,
         all of them before the first write."""
-        return self._run(proxies.save_proxies(self._context, proxies_))
+        return self._run(proxy_flows.save_proxies(self._context, proxies))
 
     def get_proxy(self, proxy_id: UUID | str) -> Proxy:
         """A proxy by id. Raises ``ProxyNotFoundError``. O(1)."""
-        return self._run(proxies.get_proxy(self._context, proxy_id))
+        return self._run(proxy_flows.get_proxy(self._context, proxy_id))
 
     def get_proxy_by_id(self, proxy_id: UUID | str) -> Proxy | None:
         """A proxy by id, None if unknown. O(1)."""
-        return self._run(proxies.find_proxy(self._context, proxy_id))
+        return self._run(proxy_flows.find_proxy(self._context, proxy_id))
 
     def list_proxies(self, pool_id: UUID | str) -> list[Proxy]:
         """A pool's proxies in insertion order. Raises ``PoolNotFoundError``. O(n), in pages."""
-        return self._run(proxies.list_proxies(self._context, pool_id))
+        return self._run(proxy_flows.list_proxies(self._context, pool_id))
 
     def delete_proxy(self, proxy_id: UUID | str) -> None:
         """Delete a proxy; its leases end. Raises ``ProxyNotFoundError``. O(leases * log n)."""
-        self._run(proxies.delete_proxy(self._context, proxy_id))
+        self._run(proxy_flows.delete_proxy(self._context, proxy_id))
 
     # -- health --------------------------------------------------------------------------------
 

@@ -1,4 +1,3 @@
---- @include "read_proxy"
 -- The reply that carries a lease: its times, its consumer, the proxy with its document and how
 -- many leases it has (absent when the proxy is gone), and the pool's figures when wanted.
 local function lease_reply(pool, lease, proxy, leases, want_stats)
@@ -9,7 +8,8 @@ local function lease_reply(pool, lease, proxy, leases, want_stats)
   end
   return {
     'lease', lease.acquired, lease.expires, lease.released or '', lease.consumer, lease.proxy_id,
-    proxy and redis.call('GET', pool .. ':doc:' .. proxy.id), proxy and proxy.raw or false,
+    proxy and redis.call('GET', pool .. ':doc:' .. proxy.id) or false,
+    proxy and proxy.raw or false,
     leases or 0, figures,
   }
 end

@@ -4,7 +4,7 @@
 local function make_ask(pool, ms, us, selector, digest, program, hints, limits, from, wanted)
   local chunk_us, bound, idle_ms = string.match(limits, '^(%d+) (%d+) (%d+)$')
   if not chunk_us or not string.match(selector, '^[furl]$') or string.find(digest, '%s')
-      or (digest ~= '' and string.sub(program, 1, 1) ~= '[') then
+      or (from ~= '' and not string.match(from, '^%-?[%d.e+]+ %S+$')) then
     return nil
   end
   return {

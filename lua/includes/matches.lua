@@ -6,6 +6,9 @@
 --   &  nodes   |  nodes   !  node
 -- A missing field fails every clause on it. O(size of the filter).
 local function matches(node, raw)
+  if type(node) ~= 'table' then
+    return false
+  end
   local op = node[1]
   if op == '=' then
     return raw[node[2]] == node[3]
@@ -42,6 +45,9 @@ local function matches(node, raw)
       end
     end
     return true
+  end
+  if op ~= '@' then
+    return false
   end
   local lat1, lon1 = math.rad(tonumber(node[2])), math.rad(tonumber(node[3]))
   local lat2, lon2 = math.rad(lat), math.rad(lon)

@@ -1,6 +1,6 @@
 -- Remove a hidden proxy: its leases end, up to `limit` in a call, then its keys go. Whether it is
 -- done; a proxy that is not hidden is left alone (and counts as done). O(limit log n).
-local function purge_proxy(pool, id, limit)
+local function purge_proxy(pool, id, ms, limit)
   local key, held = pool .. ':proxy:' .. id, pool .. ':held:' .. id
   if redis.call('HEXISTS', key, 'gone') == 0 then
     redis.call('SREM', pool .. ':gone', id)
@@ -17,9 +17,19 @@ local function purge_proxy(pool, id, limit)
       local record = redis.call('GET', lease)
       local consumer, expires = string.match(record or '', '^%S+ (%S+) %d+ (%d+)$')
       if consumer then
-        local time = redis.call('TIME')
-        local ms = math.min(tonumber(expires), time[1] * 1000 + math.floor(time[2] / 1000))
-        redis.call('SET', lease, record .. ' ' .. string.format('%.0f', ms), 'KEEPTTL')
+        -- Its record lives as long after this end as it would have after the other one.
+        expires = tonumber(expires)
+        local ended = math.min(expires, ms)
+        local until_ms = ended + redis.call('PEXPIRETIME', lease) - expires
+        local index = pool .. ':leases:' .. consumer
+        if until_ms > ms then
+          redis.call('SET', lease, record .. ' ' .. string.format('%.0f', ended),
+            'PXAT', string.format('%.0f', until_ms))
+          redis.call('ZADD', index, 'XX', until_ms, holder)
+        else
+          redis.call('UNLINK', lease)
+          redis.call('ZREM', index, holder)
+        end
       end
     end
   end

@@ -7,8 +7,8 @@ local function register_view(ask, digest, program)
   local pool, name = ask.pool, ask.selector .. '0'
   if digest ~= '' then
     local oldest = redis.call('ZRANGE', pool .. ':used', 0, 0, 'WITHSCORES')
-    if redis.call('ZCARD', pool .. ':used') >= ask.view_bound
-        and (not oldest[1] or tonumber(oldest[2]) > ask.ms - ask.view_idle_ms) then
+    if ask.view_bound == 0 or (redis.call('ZCARD', pool .. ':used') >= ask.view_bound
+        and tonumber(oldest[2]) > ask.ms - ask.view_idle_ms) then
       return nil
     end
     local number = 1
@@ -16,11 +16,13 @@ local function register_view(ask, digest, program)
       number = number + 1
     end
     name = ask.selector .. number
-    redis.call('ZADD', pool .. ':used', ask.ms, name)
-    trim_views(pool, ask.ms, ask.view_bound, ask.view_idle_ms)
   end
   redis.call('HSET', pool, 'v:' .. ask.selector .. ':' .. digest, name .. ' 0')
   redis.call('HSET', pool .. ':views', name, digest .. ' ' .. program)
   redis.call('ZADD', pool .. ':view:' .. name, '+inf', '~')
+  if digest ~= '' then
+    trim_views(pool, ask.ms, ask.view_bound - 1, ask.view_idle_ms)
+    redis.call('ZADD', pool .. ':used', ask.ms, name)
+  end
   return name
 end

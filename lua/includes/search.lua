@@ -1,4 +1,5 @@
 --- @include "free_head"
+--- @include "read_program"
 --- @include "walk"
 --- @include "register_view"
 --- @include "fill_view"
@@ -14,7 +15,10 @@
 local function search(ask, name, cursor)
   local pool, selector, digest = ask.pool, ask.selector, ask.digest
   local id
-  local program = digest ~= '' and cjson.decode(ask.program) or nil
+  local program = read_program(ask)
+  if program == false then
+    return nil, 'malformed'
+  end
   local wait = turn_wait(redis.call('HGET', pool, 'fill_at'), ask.us)
   local my_turn, watch = wait == 0, start_watch(ask.us)
   if name and my_turn then

@@ -85,6 +85,7 @@ def acquire(
     compiled = compile_filters(filters)
     made: dict[UUID, str] = {}
     consumer: str | None = None
+    token = ctx.callers.open_claim(ctx.settings.claim_seconds)
 
     def ask(question: Question) -> Call:
         pool = question.pool
@@ -105,13 +106,14 @@ def acquire(
             **{"from": question.origin},
             wanted=question.wanted,
             want_stats="1" if want_stats else "",
+            token=token,
         )
 
     if (yield from pool_by_name(ctx, pool_name)) is None:
         raise PoolNotFoundError(_no_pool(pool_name))
     consumer = yield from consumer_id(ctx, consumer_name)
     pool, reply = yield from _offer(
-        ctx, pool_name, filters, compiled, letter, ask, "", probe=lease_id is not None
+        ctx, pool_name, filters, compiled, letter, ask, token, probe=lease_id is not None
     )
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None

@@ -51,9 +51,9 @@ def get_pool(ctx: Context, pool_id: UUID | str) -> Flow[ProxyPool]:
     """A pool by id. One trip. Raises ``PoolNotFoundError``."""
     known = parse_uuid(pool_id)
     reply = (yield GET_POOL(ctx.keys.pool(known))) if known else []
-    if known is None or not reply or reply[0] == "":
+    if known is None or not reply or reply[0] != "pool":
         raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.")
-    return decode_pool(known, reply[0], reply[1])
+    return decode_pool(known, reply[1], reply[2])
 
 
 def get_pool_by_name(ctx: Context, name: str) -> Flow[ProxyPool | None]:
@@ -62,10 +62,10 @@ def get_pool_by_name(ctx: Context, name: str) -> Flow[ProxyPool | None]:
     if ref is None:
         return None
     reply = yield GET_POOL(ref.key)
-    if not reply or reply[0] != name:
+    if reply[:2] != ["pool", name]:
         ctx.pools.drop(name)
         return None
-    return decode_pool(ref.id, name, reply[1])
+    return decode_pool(ref.id, name, reply[2])
 
 
 def list_pools(ctx: Context) -> Flow[list[ProxyPool]]:
@@ -75,9 +75,9 @@ def list_pools(ctx: Context) -> Flow[list[ProxyPool]]:
         return []
     replies = yield [GET_POOL(ref.key) for _, ref in entries]
     found = [
-        decode_pool(ref.id, name, reply[1])
+        decode_pool(ref.id, name, reply[2])
         for (name, ref), reply in zip(entries, checked(replies), strict=True)
-        if reply and reply[0] == name
+        if reply[:2] == ["pool", name]
     ]
     return sorted(found, key=lambda pool: pool.name)
 
@@ -106,15 +106,15 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
     outcome = ""
     for _ in range(_ATTEMPTS):
         known = yield GET_POOL(ref.key)
-        before = known[0] if known else ""
-        if known and not before:
+        before = known[1] if known else None
+        if known and known[0] == "deleting":
             outcome = "deleting"
             yield from _remove(ctx, ref)
             continue
         yield from _claim_name(ctx, pool.name, ref, anew=outcome != "")
         outcome = yield SAVE_POOL(
             ref.key,
-            expected=before,
+            expected="" if before is None else f"={before}",
             name=pool.name,
             mark=mark,
             document=document,
@@ -124,7 +124,7 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
             yield from _remove(ctx, ref)
         if outcome != "saved":
             continue
-        if before not in ("", pool.name):
+        if before not in (None, pool.name):
             ctx.pools.drop(before)
             entry = yield Command(("HGET", ctx.keys.pools(), before))
             if entry and names(entry, tag) and (yield _fence(ref, before)) != "here":
@@ -216,11 +216,11 @@ def _remove(ctx: Context, ref: PoolRef, begin: bool = False) -> Flow[bool]:
     released is not the name of a pool that was made anew.
     """
     known = yield GET_POOL(ref.key)
-    if not known or (known[0] and not begin):
+    if not known or (known[0] == "pool" and not begin):
         return False
-    name, tag = known[0] or known[1], ctx.tag(ref.id)
+    name, tag = known[1], ctx.tag(ref.id)
     entry = yield Command(("HGET", ctx.keys.pools(), name))
-    if known[0]:
+    if known[0] == "pool":
         hidden = yield HIDE_POOL(ref.key)
         if hidden != [name]:
             return (yield from _remove(ctx, ref, begin))

@@ -128,7 +128,7 @@ def _existing_pools(ctx: Context, ids: set[UUID]) -> Flow[dict[UUID, PoolRef]]:
     refs = [ctx.pool_ref(pool_id) for pool_id in ids]
     replies = checked((yield [GET_POOL(ref.key) for ref in refs])) if refs else []
     for ref, reply in zip(refs, replies, strict=True):
-        if not reply or reply[0] == "":
+        if not reply or reply[0] != "pool":
             raise PoolNotFoundError(f"Pool with ID {ref.id} does not exist.")
     return {ref.id: ref for ref in refs}
 

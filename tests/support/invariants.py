@@ -142,7 +142,9 @@ def score_of(selector: str, proxy: dict[str, str], load: int) -> float:
     if selector == "r":
         return float(proxy.get("rr", 0))
     assert selector == "l", selector
-    return float(proxy.get("ms", 2**53))
+    if "ms" not in proxy:
+        return float(2**53)
+    return float(max(-(2**53) + 1, min(int(proxy["ms"]), 2**53 - 1)))
 
 
 def check_invariants(storage: RedisStorage, *, limits: bool = True) -> None:
