@@ -42,10 +42,6 @@ class PoolNameTakenError(PharoxRedisError):
     """Another pool has this name; ``ensure_pool(name)`` returns that one."""
 
 
-class PoolDeletingError(PharoxRedisError):
-    """The pool's delete is not finished; call ``delete_pool`` again, then save it anew."""
-
-
 class ProxyPoolConflictError(PharoxRedisError):
     """The proxy is in another pool; delete it there first."""
 
@@ -102,10 +98,6 @@ _REFUSALS: dict[str, tuple[type[PharoxError], str]] = {
         "Lease ID {} is in use for another consumer or proxy.",
     ),
     "PHAROX_CORRUPT": (CorruptRecordError, "Record {} cannot be read."),
-    "PHAROX_DELETING": (
-        PoolDeletingError,
-        "Pool at {} is being deleted; call delete_pool again to finish, then save it anew.",
-    ),
     "PHAROX_ARGUMENT": (StorageError, "A script refused its arguments ({})."),
 }
 _UNAVAILABLE = (

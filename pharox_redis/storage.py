@@ -189,7 +189,8 @@ class RedisStorage(IStorage):
     def save_pool(self, pool: ProxyPool) -> None:
         """Create a pool, or change its description or name. O(1).
 
-        Raises ``PoolNameTakenError`` if another pool has the name, ``PoolDeletingError``.
+        Raises ``PoolNameTakenError`` if another pool has the name. A delete of this pool that was
+        broken off is finished first.
         """
         self._run(pools.save_pool(self._context, pool))
 
