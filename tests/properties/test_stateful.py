@@ -9,8 +9,8 @@ Settings are part of the data: few views, none, views that idle out at once, chu
 microsecond (every loop of a script stops as early as it may), no claims, no retention; pools that
 are larger than a script's page. Time moves by ``expire_leases``; nothing waits.
 
-The model has one caller. Where the second client asks for a proxy, or a chooser other than
-``find_available_proxy`` does, the claim left by a bare find is let lapse first.
+The model has one caller. Where the second client asks for a proxy, the claim left by a bare find of
+the first is let lapse before.
 """
 
 from __future__ import annotations
@@ -439,8 +439,10 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         pool = next((each.id for each in self.pools() if each.name == name), None)
         own = self.claimed is not None and self.claimed[1] == pool
-        self.let_go(second, via == "stock" and own)
+        self.let_go(second, own)
         storage = self.real(second)
+        if own:
+            self.claimed = None
         if via == "stock":
             self.claimed = None
             got, wanted = self.agree(
