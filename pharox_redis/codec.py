@@ -167,10 +167,16 @@ def decode_proxy(
         data[field] = from_micros(int(fields[CHECKED] or ""))
         return model.model_validate(data, by_name=True, strict=False)
     except ValidationError as error:
-        field = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        first = error.errors(include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise CorruptRecordError(
+                f"Proxy {proxy_id} of pool {pool_id}: field {field!r} is missing; a field that "
+                f"{model.__qualname__} adds needs a default for proxies saved without it."
+            ) from None
     except (ValueError, OverflowError):
         pass
-    raise CorruptRecordError(f"Proxy {proxy_id} of pool {pool_id}: field {field} cannot be read.")
+    raise CorruptRecordError(f"Proxy {proxy_id} of pool {pool_id}: field {field!r} cannot be read.")
 
 
 def _document(text: str | None, record: str) -> dict[str, Any]:

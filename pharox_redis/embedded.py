@@ -18,7 +18,8 @@ using that package directly:
 - Ctrl-C reaches the program only. It decides when to stop its server; a server that shares the
   terminal would be gone first.
 
-A process ended by SIGKILL cannot clean up after itself: its server and directory stay behind.
+A process that is ended by a signal cannot clean up after itself. A guard does it then: a shell that
+reads a pipe whose other end is ours, and ends server and directory when the pipe closes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import weakref
@@ -247,6 +249,9 @@ class EmbeddedServer:
 
     def _forget(self) -> None:
         self._server = None
+        for process in self._processes:
+            if isinstance(process, _Guard):
+                process.terminate()
         self._processes.clear()
 
     def _launch(self, port: int, timeout: float) -> None:
@@ -278,7 +283,7 @@ class EmbeddedServer:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._server = server
-        self._processes.append(server)
+        self._processes += [_Guard(server._process.pid, self._directory), server]
 
     def _wait_until_ready(self, server: Any, timeout: float) -> None:
         """Return once the server answers from our data directory.
@@ -306,6 +311,30 @@ class EmbeddedServer:
                     pass  # not listening yet, still loading, or somebody else's server
                 time.sleep(_POLL_INTERVAL)
         raise EmbeddedServerError(f"it did not answer within {timeout:g} seconds")
+
+
+class _Guard:
+    """Ends a server and deletes its directory if this process goes away without doing so."""
+
+    _SCRIPT = 'cat >/dev/null; kill -9 "$1" 2>/dev/null; rm -rf "$2"'
+
+    def __init__(self, pid: int, directory: Path) -> None:
+        # A session of its own: what ends this process's group must not end the guard with it.
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", self._SCRIPT, "guard", str(pid), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def terminate(self) -> None:
+        """Call the guard off."""
+        if self._shell.poll() is None:
+            os.killpg(self._shell.pid, signal.SIGKILL)
+            self._shell.wait()
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()
 
 
 class _PortTakenError(EmbeddedServerError):

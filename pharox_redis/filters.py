@@ -47,9 +47,14 @@ _flat: dict[tuple[object, ...], Compiled] = {}
 
 
 def compile_filters(filters: ProxyFilters | None) -> Compiled:
-    """The program of a filter; O(size of the filter). No I/O."""
+    """The program of a filter; O(size of the filter). No I/O. Raises ``TypeError``."""
     if filters is None:
         return NOTHING
+    if not isinstance(filters, ProxyFilters):
+        raise TypeError(
+            f"filters must be a pharox ProxyFilters, not {type(filters).__qualname__}; "
+            "write ProxyFilters(country='AR')."
+        )
     if type(filters) is ProxyFilters and not (
         filters.predicate or filters.all_of or filters.any_of or filters.none_of
     ):

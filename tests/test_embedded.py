@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 from redis.backoff import NoBackoff
@@ -311,3 +312,25 @@ def test_the_ports_lie_below_those_of_outgoing_connections() -> None:
     if first < 32768:
         pytest.skip("this machine widened the range")
     assert embedded.PORTS[-1] < first
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_that_is_ended_leaves_no_server(end: signal.Signals) -> None:
+    program = (
+        "import sys; from pharox_redis.embedded import EmbeddedServer; "
+        "s = EmbeddedServer().start(); "
+        "print(s.pid, s.data_dir, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pid, directory = process.stdout.readline().split()
+        server = psutil.Process(int(pid))
+        process.send_signal(end)
+        process.wait(10)
+        assert psutil.wait_procs([server], timeout=10)[1] == []
+    deadline = time.monotonic() + 10  # the guard is no child of ours: it can only be looked for
+    while Path(directory).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

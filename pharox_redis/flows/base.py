@@ -84,6 +84,10 @@ class Context:
     """One storage's settings and what its client side remembers. No I/O."""
 
     def __init__(self, settings: Settings, proxy_model: type[Proxy]) -> None:
+        if not (isinstance(proxy_model, type) and issubclass(proxy_model, Proxy)):
+            raise TypeError(
+                f"proxy_model must be a subclass of pharox's Proxy, not {proxy_model!r}."
+            )
         self.settings = settings
         self.keys = Keys(settings.key_prefix)
         self.proxy_model = proxy_model

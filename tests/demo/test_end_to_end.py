@@ -79,7 +79,11 @@ def in_session(session: int) -> list[str]:
     ],
 )
 def test_an_interrupted_run_leaves_no_process(stop: signal.Signals, moment: str) -> None:
-    program = "import sys; from pharox_redis.demo.run import main; sys.exit(main(8, 2))"
+    # A runner in the background ignores SIGINT, and children inherit that.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from pharox_redis.demo.run import main; sys.exit(main(8, 2))"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
+import pharox
 import pytest
 
-from pharox_redis import Settings
+from pharox_redis import RedisProxyManager, RedisStorage, Settings
+from pharox_redis.embedded import EmbeddedServer
+from tests.support.builders import make_proxies
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -23,8 +29,30 @@ def test_quickstart_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.split() == promised == ["http://192.0.2.1:8080", "10"]
 
 
+def test_further_examples_run() -> None:
+    """The block on acquire_lease and asyncio, in the place of the quickstart's."""
+    code = compile(blocks()[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with EmbeddedServer() as server, RedisStorage.from_url(server.url) as storage:
+        pool = storage.ensure_pool("latam")
+        storage.add_proxies_bulk([*make_proxies(pool, 2, country="BR")])
+        scope: dict[str, Any] = {
+            "pharox": pharox,
+            "ProxyFilters": pharox.ProxyFilters,
+            "storage": storage,
+            "manager": RedisProxyManager(storage),
+        }
+
+        async def run() -> None:
+            await eval(code, scope)
+
+        asyncio.run(run())
+        assert scope["lease"] is not None
+        assert storage.list_leases() == []
+
+
 def test_settings_shown_are_the_defaults() -> None:
+    (settings_block,) = [block for block in blocks() if "settings = Settings(" in block]
     scope: dict[str, object] = {}
-    exec(compile(blocks()[1], "README.md", "exec"), scope)
+    exec(compile(settings_block, "README.md", "exec"), scope)
     assert scope["settings"] == Settings()
-    assert all(name in blocks()[1] for name in Settings.model_fields)
+    assert all(name in settings_block for name in Settings.model_fields)
