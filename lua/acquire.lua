@@ -20,7 +20,8 @@
 --   from          where a walk goes on, "" at first
 --   wanted        "" or "proxy_id revision": that proxy or none
 --   want_stats    "1" to have the pool's figures in the reply
---   token         the caller, if an earlier find of its may still hold a proxy: that is let go; or ""
+--   token         the caller, if an earlier find of its may still hold a proxy: that is let go;
+--                 or ""
 -- RETURNS
 --   {"lease", acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, document, fields,
 --    leases of the proxy, figures | false}
@@ -40,6 +41,7 @@
 --- @include "pick"
 --- @include "grant_lease"
 --- @include "lease_reply"
+--- @include "note_use"
 
 local pool = KEYS[1]
 local pool_name = ARGV[1]
@@ -72,6 +74,13 @@ if string.sub(lease_id, 1, 13) ~= state[2] then
   return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
 
+if not state[3] and digest ~= '' then
+  --- @include "read_program"
+  if read_program(ask) == false then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
+  end
+end
+
 local known = read_lease(pool, lease_id, ms)
 if known then
   if known.corrupt then
@@ -93,6 +102,7 @@ local proxy, load, wait = pick(ask, state[3])
 if not proxy then
   local outcome = load
   if outcome == 'none' then
+    note_use(ask)
     local figures = false
     if want_stats == '1' then
       --- @include "pool_stats"
@@ -113,7 +123,5 @@ local lease = {
   acquired = ms, expires = ms + duration, retention = retention,
 }
 grant_lease(pool, proxy, load, lease, selector == 'r' and 'r' or '')
-if ask.touch and ask.view and ask.digest ~= '' then
-  redis.call('ZADD', pool .. ':used', 'XX', ms, ask.view)
-end
+note_use(ask)
 return lease_reply(pool, lease, proxy, load + 1, want_stats == '1')

@@ -56,6 +56,10 @@ local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':',
 if state[1] ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
 end
+local filter = read_program(ask)
+if filter == false then
+  return redis.error_reply('PHAROX_ARGUMENT candidates')
+end
 if token ~= '' then
   drop_claim(pool, token)
 end
@@ -74,13 +78,11 @@ local function complete(entry)
   return name and redis.call('EXISTS', pool .. ':view:' .. name) == 1 and name
 end
 
-local view, filter = complete(state[3]), nil
-if not view then
+local view = complete(state[3])
+if view then
+  filter = nil
+else
   view = complete(state[2])
-  filter = read_program(ask)
-  if filter == false then
-    return redis.error_reply('PHAROX_ARGUMENT candidates')
-  end
 end
 if not view then
   local wait = turn_wait(state[4], us)

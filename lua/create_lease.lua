@@ -64,7 +64,9 @@ if not proxy then
   return redis.error_reply('PHAROX_PROXY ' .. proxy_id)
 end
 local load = redis.call('ZCARD', held)
-local claimed = redis.call('ZSCORE', held, '!' .. token)
+-- A claim that is over is nobody's any more: it makes room like a lease that is over.
+local claim_ends = redis.call('ZSCORE', held, '!' .. token)
+local claimed = claim_ends and tonumber(claim_ends) > ms
 local excess = proxy.max and load + (claimed and 0 or 1) - proxy.max or 0
 if excess > 0 then
   local due = redis.call('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, math.min(excess, 1000))
@@ -75,7 +77,6 @@ if excess > 0 then
     end_hold(pool, holder, proxy_id)
   end
   load = load - #due
-  claimed = redis.call('ZSCORE', held, '!' .. token)
   proxy = read_live(pool, proxy_id)
 end
 local lease = {

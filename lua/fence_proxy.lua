@@ -1,8 +1,8 @@
 -- fence_proxy: make sure that a proxy does not come to be in this pool, before its directory entry
 -- is given to another one.
 --
--- Guarantees: after "fenced" the proxy is not here, and a save that claimed its entry before finds it
--- "gone" and looks at the directory again. The pool's sweeps clear the fence away.
+-- Guarantees: after "fenced" the proxy is not here, and a save that claimed its entry before finds
+-- it "gone" and looks at the directory again. The pool's sweeps clear the fence away.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag

@@ -34,6 +34,7 @@
 --- @include "pick"
 --- @include "select_round"
 --- @include "settle"
+--- @include "note_use"
 
 local pool = KEYS[1]
 local pool_name = ARGV[1]
@@ -57,6 +58,12 @@ local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':' .. diges
 if state[1] ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
 end
+if not state[2] and digest ~= '' then
+  --- @include "read_program"
+  if read_program(ask) == false then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. token)
+  end
+end
 drop_claim(pool, token)
 
 local proxy, load, wait = pick(ask, state[2])
@@ -68,6 +75,7 @@ if not proxy then
   if outcome == 'malformed' then
     return redis.error_reply('PHAROX_ARGUMENT ' .. token)
   end
+  note_use(ask)
   return {outcome}
 end
 local id, moved = proxy.id, selector == 'r' and 'r' or ''
@@ -86,7 +94,5 @@ if selector == 'r' then
 end
 local leases = load - count_claims(pool, proxy)
 settle(pool, proxy, before, load, moved)
-if ask.touch and ask.view and ask.digest ~= '' then
-  redis.call('ZADD', pool .. ':used', 'XX', ms, ask.view)
-end
+note_use(ask)
 return {'proxy', id, redis.call('GET', pool .. ':doc:' .. id), proxy.raw, leases}

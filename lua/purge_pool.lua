@@ -8,7 +8,8 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   chunk_us      stop after this long
---   final         "1" to remove the pool's own key, once its name is released; else it stays, hidden
+--   final         "1" to remove the pool's own key, once its name is released; else it stays,
+--                 hidden
 --   ids...        proxies whose directory entries are gone: those may go now
 -- RETURNS
 --   1 nothing but the pool's own key is left (or not that either), 0 call again
@@ -21,6 +22,7 @@
 --- @include "start_watch"
 --- @include "elapsed"
 --- @include "drop_view"
+--- @include "shorten_index"
 
 local pool = KEYS[1]
 local chunk_us = ARGV[1]
@@ -58,10 +60,7 @@ repeat
     if consumer then
       local index = pool .. ':leases:' .. consumer
       redis.call('ZREM', index, holder)
-      local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-      if last[2] then
-        redis.call('PEXPIREAT', index, last[2])
-      end
+      shorten_index(pool, consumer)
     end
   end
   items = items + 5 * #page
@@ -82,12 +81,11 @@ end
 if redis.call('EXISTS', pool .. ':proxies', pool .. ':gone') > 0 then
   return 0
 end
-if final ~= '1' then
-  return 1
-end
 for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'leased', 'idle', 'reserved', 'gone',
     'proxies'}) do
   redis.call('UNLINK', pool .. ':' .. name)
 end
-redis.call('UNLINK', pool)
+if final == '1' then
+  redis.call('UNLINK', pool)
+end
 return 1

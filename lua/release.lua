@@ -47,10 +47,15 @@ if ended and lease and not lease.released then
     redis.call('SET', key, string.format('%s %s %.0f %.0f %.0f', lease.proxy_id, lease.consumer,
       lease.acquired, lease.expires, ms), 'PXAT', string.format('%.0f', ms + retention))
     redis.call('ZADD', index, 'XX', ms + retention, lease_id)
+    -- Worth two calls only where the index would outlive its content by far.
+    if lease.expires - ms > 3600000 then
+      --- @include "shorten_index"
+      shorten_index(pool, lease.consumer)
+    end
   end
 end
 local figures = false
-if want_stats == '1' then
+if want_stats == '1' and redis.call('HEXISTS', pool, 'name') == 1 then
   --- @include "pool_stats"
   figures = pool_stats(pool)
 end

@@ -11,9 +11,10 @@
 --   mark          what fences of that name are called
 --   document      the model's JSON
 --   prefix        the first 13 characters of the pool's lease ids
+--   passed        the nonce of a fence that was met, after the name was claimed anew; "" at first
 -- RETURNS
---   "saved"; "fenced": claim the name again; "stale": it has another name than expected;
---   "deleting"
+--   {"saved"}; {"fenced", nonce}: claim the name anew, then pass; {"stale"}: it has another name
+--   than expected; {"deleting"}
 -- ERRORS
 --   none
 -- COMPLEXITY
@@ -27,20 +28,25 @@ local name = ARGV[2]
 local mark = ARGV[3]
 local document = ARGV[4]
 local prefix = ARGV[5]
+local passed = ARGV[6]
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')
 if known[2] then
-  return 'deleting'
+  return {'deleting'}
 end
-if redis.call('UNLINK', pool .. ':fence:' .. mark) == 1 then
-  return 'fenced'
+local fence = redis.call('GET', pool .. ':fence:' .. mark)
+if fence and fence ~= passed then
+  return {'fenced', fence}
 end
 if known[1] ~= name and (known[1] and '=' .. known[1] or '') ~= expected then
-  return 'stale'
+  return {'stale'}
 end
 redis.call('HSET', pool, 'name', name, 'doc', document, 'prefix', prefix)
 if not known[1] then
   register_view({pool = pool, selector = 'f'}, '', '')
   redis.call('HSET', pool, 'v:f:', 'f0 *')
 end
-return 'saved'
+if fence then
+  redis.call('UNLINK', pool .. ':fence:' .. mark)
+end
+return {'saved'}

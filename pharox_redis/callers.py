@@ -1,8 +1,8 @@
-"""Who is asking: a token for the calling thread or asyncio task.
+"""Who is asking: a token for the calling thread or asyncio task, and what it has claimed.
 
 A find holds its proxy for its caller (a claim), and the same caller's ``create_lease`` turns the
 claim into the lease. Code that finds in one thread and creates in another (an executor between the
-two) is served too: a process remembers which of its callers claimed a proxy, and lends the claim.
+two) is served too: the claim can be used by whoever passes the very model that find returned.
 """
 
 from __future__ import annotations
@@ -15,81 +15,89 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pharox.models import Proxy
 
 _REMEMBERED = 1024
+
+
+class Claim(NamedTuple):
+    """What a caller holds in a pool: the proxy, the model it was given (its id()), since when."""
+
+    proxy_id: UUID
+    model: int
+    since: float
 
 
 class Callers:
     """Tokens of one storage's callers, and their latest claims. Safe to share among threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._local = threading.local()
-        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        # All anew in a forked child: a lock may have been held by a thread that is not there.
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self._process = secrets.token_hex(6)
         self._numbers = itertools.count()
-        self._claims: dict[str, OrderedDict[str, None]] = {}
-        self._current: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._claims: OrderedDict[tuple[str, UUID], Claim] = OrderedDict()
+        self._pid = os.getpid()
 
     def token(self) -> str:
         """The caller's token: its own per thread or task, another one in a forked process."""
         if os.getpid() != self._pid:
-            with self._lock:
-                if os.getpid() != self._pid:
-                    self._begin()
+            self._begin()
         try:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
         if task is None:
             known: str | None = getattr(self._local, "token", None)
-            if known is None or not known.startswith(self._process):
-                known = self._local.token = f"{self._process}-{next(self._numbers):x}"
+            if known is None:
+                known = self._local.token = self._new_token()
             return known
         known = self._tasks.get(task)
-        if known is None or not known.startswith(self._process):
-            known = self._tasks[task] = f"{self._process}-{next(self._numbers):x}"
+        if known is None:
+            known = self._tasks[task] = self._new_token()
         return known
 
-    def claimed(self, proxy_id: str, token: str) -> None:
-        """Remember that ``token`` claimed a proxy, and no longer what it claimed before."""
-        with self._lock:
-            self._forget(token)
-            self._claims.setdefault(proxy_id, OrderedDict())[token] = None
-            self._current[token] = (proxy_id, time.monotonic())
-            while len(self._current) > _REMEMBERED:
-                self._forget(next(iter(self._current)))
+    def _new_token(self) -> str:
+        return f"{self._process}-{next(self._numbers):x}"
 
-    def open_claim(self, claim_seconds: float) -> str:
-        """The caller's token if a claim of its own may not have lapsed yet, else ""."""
-        if not self._current:
+    def claimed(self, token: str, pool_id: UUID, proxy: Proxy) -> None:
+        """Remember that ``token`` claimed a proxy, and no longer what it claimed there before."""
+        with self._lock:
+            self._claims[token, pool_id] = Claim(proxy.id, id(proxy), time.monotonic())
+            self._claims.move_to_end((token, pool_id))
+            if len(self._claims) > _REMEMBERED:
+                self._claims.popitem(last=False)
+
+    def claim_for(self, proxy: Proxy) -> str:
+        """The token whose claim a lease on this proxy may use: the caller's own, or that of
+        another caller who was given this very model."""
+        token = self.token()
+        with self._lock:
+            known = self._claims.get((token, proxy.pool_id))
+            if known is not None and known.proxy_id == proxy.id:
+                return token
+            for (other, _), claim in reversed(self._claims.items()):
+                if claim.proxy_id == proxy.id and claim.model == id(proxy):
+                    return other
+        return token
+
+    def used(self, token: str, pool_id: UUID) -> None:
+        """Forget a claim that has become a lease."""
+        with self._lock:
+            self._claims.pop((token, pool_id), None)
+
+    def open_claim(self, pool_id: UUID, claim_seconds: float) -> str:
+        """The caller's token if a claim of its own in this pool may still hold, else ""."""
+        if not self._claims:
             return ""
         token = self.token()
-        known = self._current.get(token)
-        return token if known and time.monotonic() - known[1] <= claim_seconds + 1 else ""
-
-    def _forget(self, token: str) -> None:
-        known = self._current.pop(token, None)
-        if known is not None:
-            proxy_id = known[0]
-            tokens = self._claims[proxy_id]
-            del tokens[token]
-            if not tokens:
-                del self._claims[proxy_id]
-
-    def claim_for(self, proxy_id: str) -> str:
-        """The token whose claim a lease on this proxy may use: the caller's own, else one of this
-        storage's callers'; it is forgotten here."""
-        token = self.token()
-        with self._lock:
-            tokens = self._claims.get(proxy_id)
-            if not tokens:
-                return token
-            used = token if token in tokens else next(reversed(tokens))
-            self._forget(used)
-            return used
+        known = self._claims.get((token, pool_id))
+        return token if known and time.monotonic() - known.since <= claim_seconds + 1 else ""

@@ -30,7 +30,7 @@ from pharox.models import (
     ProxyHealthRecord,
     ProxyPool,
 )
-from pydantic import SecretBytes, SecretStr, ValidationError
+from pydantic import ValidationError
 
 from pharox_redis.errors import CorruptRecordError, InvalidProxyError
 from pharox_redis.models import ProxyLease
@@ -42,6 +42,8 @@ INDEXED = ("source", "country", "city", "isp", "asn", "latitude", "longitude")
 _KINDS: tuple[Callable[[str], Any], ...] = (str, str, str, str, int, float, float)
 STATUS, LIMIT, CHECKED, REVISION = 7, 8, 9, 10
 _LONGEST_TEXT = 56
+# What pydantic writes for SecretStr and SecretBytes.
+_MASK = '"**********"'
 _HELD_APART = {"id", "pool_id", "status", "checked_at", "max_concurrency", "current_leases"}
 
 
@@ -100,23 +102,26 @@ def encode_proxy(proxy: Proxy) -> tuple[list[str], dict[str, Any]]:
                     raise InvalidProxyError(f"Proxy {proxy.id}: {name} is {value}, not a number.")
                 text = repr(value)
             else:
-                text = index_text(str(value))
+                plain = str.__str__(value) if isinstance(value, str) else str(value)
+                text = index_text(plain)
+                if text != plain:
+                    columns.append(text)
+                    continue
             columns.append(text)
-            if text == str(value):
-                excluded.add(name)
+            excluded.add(name)
         columns.append(str(getattr(proxy.status, "value", proxy.status)))
         columns.append("" if proxy.max_concurrency is None else str(proxy.max_concurrency))
         columns.append(str(to_micros(proxy.checked_at)))
         document = proxy.model_dump(
             mode="json", exclude=excluded, exclude_defaults=True, by_alias=False
         )
-        for name, value in proxy.__dict__.items():
-            if isinstance(value, (SecretStr, SecretBytes)) and document.get(name) == str(value):
-                raise InvalidProxyError(
-                    f"Proxy {proxy.id}: field {name} would be stored masked; give it a "
-                    "field_serializer that tells its value."
-                )
-        json.dumps(document, ensure_ascii=False).encode()
+        text = json.dumps(document, ensure_ascii=False)
+        text.encode()
+        if _MASK in text:
+            raise InvalidProxyError(
+                f"Proxy {proxy.id}: a secret would be stored masked; give its field a "
+                "field_serializer that tells its value."
+            )
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         if isinstance(error, InvalidProxyError):
             raise
@@ -161,7 +166,9 @@ def decode_proxy(
         limit = fields[LIMIT]
         data[field] = None if limit is None else int(limit)
         for field, kind, text in zip(INDEXED, _KINDS, fields, strict=False):
-            if text is not None and not text.startswith("#"):
+            if text is None:
+                data.setdefault(field, None)
+            elif not text.startswith("#"):
                 data[field] = kind(text)
         field = "checked_at"
         data[field] = from_micros(int(fields[CHECKED] or ""))

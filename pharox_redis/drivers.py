@@ -14,9 +14,15 @@ from typing import Any, TypeVar
 
 import redis
 from pharox.exceptions import PharoxError
+from pydantic_core import PydanticSerializationError
 from redis import exceptions as redis_errors
 
-from pharox_redis.errors import UnsupportedClientError, UnsupportedServerError, translate
+from pharox_redis.errors import (
+    StorageError,
+    UnsupportedClientError,
+    UnsupportedServerError,
+    translate,
+)
 from pharox_redis.flows.base import Command, Flow, Pause, Step
 from pharox_redis.scripts import Call
 from pharox_redis.server import MINIMUM_VERSION
@@ -92,6 +98,12 @@ class SyncDriver:
         except StopIteration as stop:
             result: T = stop.value
             return result
+        except (UnicodeEncodeError, PydanticSerializationError):
+            # Not the text: it may be a password.
+            raise StorageError(
+                "A text has characters that UTF-8 cannot encode (lone surrogates); "
+                "nothing was sent with it."
+            ) from None
 
     @staticmethod
     def _throw(flow: Flow[T], error: PharoxError, cause: Exception) -> Step:

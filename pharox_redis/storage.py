@@ -68,7 +68,9 @@ class RedisStorage(IStorage):
         """
         try:
             client = redis.Redis.from_url(url, **client_options)
-        except ValueError:
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # an unknown option shows here
+        except (ValueError, TypeError):
             # Neither the URL nor what redis-py says of it is shown: it may hold a password.
             raise InvalidUrlError(
                 "The server's URL cannot be used; it looks like redis://host:6379/0 or "

@@ -4,7 +4,7 @@
 -- the end of its retention, the consumer's index as long as its longest record. O(log n).
 local function grant_lease(pool, proxy, load, lease, moved)
   local id, until_ms = lease.id, lease.expires + lease.retention
-  redis.call('ZADD', pool .. ':held:' .. proxy.id, lease.expires, id)
+  local fresh = redis.call('ZADD', pool .. ':held:' .. proxy.id, lease.expires, id)
   redis.call('ZADD', pool .. ':expiry', lease.expires, id .. ':' .. proxy.id)
   redis.call('SET', pool .. ':lease:' .. id,
     string.format('%s %s %.0f %.0f', proxy.id, lease.consumer, lease.acquired, lease.expires),
@@ -26,5 +26,6 @@ local function grant_lease(pool, proxy, load, lease, moved)
     --- @include "select_round"
     select_round(pool, proxy)
   end
-  settle(pool, proxy, load, load + 1, 'u' .. moved)
+  -- An id that is used again may have a hold here that is over and not swept: that one it is now.
+  settle(pool, proxy, load + fresh - 1, load + fresh, 'u' .. moved)
 end

@@ -39,19 +39,21 @@ local function matches(node, raw)
   if op == '~' then
     for i, value in ipairs({lat, lon}) do
       local wanted = tonumber(node[i + 1])
-      local apart = math.abs(value - wanted)
-      if apart > math.abs(1e-9 * value) and apart > math.abs(1e-9 * wanted) and apart > 1e-6 then
+      local apart = wanted and math.abs(value - wanted)
+      if not wanted or (apart > math.abs(1e-9 * value) and apart > math.abs(1e-9 * wanted)
+          and apart > 1e-6) then
         return false
       end
     end
     return true
   end
-  if op ~= '@' then
+  local radius = tonumber(node[4])
+  if op ~= '@' or not radius or not tonumber(node[2]) or not tonumber(node[3]) then
     return false
   end
   local lat1, lon1 = math.rad(tonumber(node[2])), math.rad(tonumber(node[3]))
   local lat2, lon2 = math.rad(lat), math.rad(lon)
   local a = math.sin((lat2 - lat1) / 2) ^ 2
     + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ^ 2
-  return 6371.0 * (2 * math.asin(math.sqrt(a))) <= tonumber(node[4])
+  return 6371.0 * (2 * math.asin(math.sqrt(a))) <= radius
 end

@@ -1,3 +1,4 @@
+--- @include "shorten_index"
 -- Remove a hidden proxy: its leases end, up to `limit` in a call, then its keys go. Whether it is
 -- done; a proxy that is not hidden is left alone (and counts as done). O(limit log n).
 local function purge_proxy(pool, id, ms, limit)
@@ -15,8 +16,8 @@ local function purge_proxy(pool, id, ms, limit)
     else
       local lease = pool .. ':lease:' .. holder
       local record = redis.call('GET', lease)
-      local consumer, expires = string.match(record or '', '^%S+ (%S+) %d+ (%d+)$')
-      if consumer then
+      local of, consumer, expires = string.match(record or '', '^(%S+) (%S+) %d+ (%d+)$')
+      if of == id then
         -- Its record lives as long after this end as it would have after the other one.
         expires = tonumber(expires)
         local ended = math.min(expires, ms)
@@ -26,6 +27,7 @@ local function purge_proxy(pool, id, ms, limit)
           redis.call('SET', lease, record .. ' ' .. string.format('%.0f', ended),
             'PXAT', string.format('%.0f', until_ms))
           redis.call('ZADD', index, 'XX', until_ms, holder)
+          shorten_index(pool, consumer)
         else
           redis.call('UNLINK', lease)
           redis.call('ZREM', index, holder)

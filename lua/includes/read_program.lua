@@ -4,6 +4,9 @@ local function read_program(ask)
   if ask.digest == '' then
     return nil
   end
-  local read, program = pcall(cjson.decode, ask.program)
-  return read and type(program) == 'table' and program
+  if ask.node == nil then
+    local read, program = pcall(cjson.decode, ask.program)
+    ask.node = read and type(program) == 'table' and program
+  end
+  return ask.node
 end

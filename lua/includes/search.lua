@@ -75,7 +75,8 @@ local function search(ask, name, cursor)
   if not base then
     register_view(ask, '', '')
   elseif my_turn then
-    cursor = string.sub(base, -1) == '*' and '0' or string.match(base, '%S+$')
+    local there = redis.call('EXISTS', pool .. ':view:' .. selector .. '0') == 1
+    cursor = there and string.match(base, '%S+$') or '0'
     redis.call('ZADD', pool .. ':view:' .. selector .. '0', '+inf', '~')
     cursor, wait = fill_view(ask, watch, selector .. '0', '', nil, cursor)
   end

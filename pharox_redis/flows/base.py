@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -55,6 +57,7 @@ class Bounded(Generic[K, V]):
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._lock = threading.Lock()
+        _all_bounded.add(self)
         self._items: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
@@ -78,6 +81,18 @@ class Bounded(Generic[K, V]):
         """A copy of what is known."""
         with self._lock:
             return list(self._items.items())
+
+
+_all_bounded: weakref.WeakSet[Bounded[Any, Any]] = weakref.WeakSet()
+
+
+def _new_locks() -> None:
+    """In a forked child a lock may be held for ever by a thread that is not there."""
+    for bounded in list(_all_bounded):
+        bounded._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_locks)
 
 
 class Context:

@@ -61,12 +61,12 @@ def duration_ms(seconds: float) -> int:
     """A lease's duration in ms. Raises ``InvalidLeaseError`` unless it is 1 ms to ten years."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidLeaseError(f"duration_seconds must be a number, not {seconds!r}.")
-    if not 0 < seconds <= TEN_YEARS_SECONDS:
+    if not 0.001 <= seconds <= TEN_YEARS_SECONDS:
         raise InvalidLeaseError(
-            f"duration_seconds must be positive and at most ten years "
-            f"({TEN_YEARS_SECONDS:.0f} s), not {seconds!r}."
+            f"duration_seconds must be positive: 0.001 to {TEN_YEARS_SECONDS:.0f} s (ten years), "
+            f"not {seconds!r}."
         )
-    return max(1, round(seconds * 1000))
+    return round(seconds * 1000)
 
 
 def acquire(
@@ -85,7 +85,6 @@ def acquire(
     compiled = compile_filters(filters)
     made: dict[UUID, str] = {}
     consumer: str | None = None
-    token = ctx.callers.open_claim(ctx.settings.claim_seconds)
 
     def ask(question: Question) -> Call:
         pool = question.pool
@@ -106,14 +105,14 @@ def acquire(
             **{"from": question.origin},
             wanted=question.wanted,
             want_stats="1" if want_stats else "",
-            token=token,
+            token=ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
         )
 
     if (yield from pool_by_name(ctx, pool_name)) is None:
         raise PoolNotFoundError(_no_pool(pool_name))
     consumer = yield from consumer_id(ctx, consumer_name)
     pool, reply = yield from _offer(
-        ctx, pool_name, filters, compiled, letter, ask, token, probe=lease_id is not None
+        ctx, pool_name, filters, compiled, letter, ask, "", probe=lease_id is not None
     )
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None
@@ -161,8 +160,9 @@ def find(
     if reply is None or reply[0] == "none":
         return None
     _, proxy_id, document, fields, leases = reply
-    ctx.callers.claimed(proxy_id, token)
-    return decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
+    proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
+    ctx.callers.claimed(token, pool.id, proxy)
+    return proxy
 
 
 def create_lease(
@@ -173,7 +173,7 @@ def create_lease(
 
     span = duration_ms(duration_seconds)
     consumer = yield from consumer_id(ctx, consumer_name)
-    token = ctx.callers.claim_for(str(proxy.id))
+    token = ctx.callers.claim_for(proxy)
     pool = ctx.pool_ref(proxy.pool_id)
     lease_id = str(new_lease_id(pool.id))
     for attempt in range(2):
@@ -193,6 +193,7 @@ def create_lease(
                 break
             pool, lease_id = known, str(new_lease_id(known.id))
         else:
+            ctx.callers.used(token, pool.id)
             acquired, expires, released, owner, proxy_id, name = reply
             lease: Lease = decode_lease(
                 Lease, pool.id, name, lease_id, proxy_id, owner, acquired, expires, released
@@ -280,7 +281,7 @@ def _scan(
                 limits=ctx.limits,
                 **{"from": origin},
                 wanted=wanted,
-                token=token,
+                token=token or ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
             )
             if reply[0] == "again":
                 _, wait_us, origin = reply

@@ -103,7 +103,7 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
     """
     ref, tag = ctx.pool_ref(pool.id), ctx.tag(pool.id)
     document, mark = encode_pool(pool), fence_mark(pool.name)
-    outcome = ""
+    outcome, passed = "", ""
     for _ in range(_ATTEMPTS):
         known = yield GET_POOL(ref.key)
         before = known[1] if known else None
@@ -112,14 +112,16 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
             yield from _remove(ctx, ref)
             continue
         yield from _claim_name(ctx, pool.name, ref, anew=outcome != "")
-        outcome = yield SAVE_POOL(
+        outcome, *nonce = yield SAVE_POOL(
             ref.key,
             expected="" if before is None else f"={before}",
             name=pool.name,
             mark=mark,
             document=document,
             prefix=ref.prefix,
+            passed=passed,
         )
+        passed = nonce[0] if nonce else ""
         if outcome == "deleting":
             yield from _remove(ctx, ref)
         if outcome != "saved":
@@ -166,7 +168,7 @@ def fence_mark(name: str) -> str:
 
 
 def _fence(ref: PoolRef, name: str) -> Call:
-    return FENCE_POOL(ref.key, name=name, mark=fence_mark(name))
+    return FENCE_POOL(ref.key, name=name, mark=fence_mark(name), nonce=secrets.token_hex(8))
 
 
 def names(entry: str, tag: str) -> bool:
@@ -177,17 +179,22 @@ def names(entry: str, tag: str) -> bool:
 def numbered(tag: str) -> str:
     """An entry for a pool that differs from every earlier one: who read one of those and is about
     to change it will find that it is not there any more."""
-    return f"{tag}.{secrets.token_hex(4)}"
+    return f"{tag}.{secrets.token_urlsafe(3)}"
 
 
 def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]:
-    """Make the directory give a name to a pool, taking a void entry over. The pool that had it is
-    fenced before, so that it cannot come to have the name afterwards. ``anew``: a fence or a delete
-    was met, so somebody may have read our entry and be about to change it; a new one defeats that.
+    """Make the directory give a name to a pool, taking a void entry over.
+
+    The pool that had it is fenced before, so that it cannot come to have the name afterwards.
+    ``anew``: a fence or a delete was met, so somebody may have read our entry and be about to
+    change it; a new one defeats that.
     """
     key, tag = ctx.keys.pools(), ctx.tag(ref.id)
     for _ in range(_ATTEMPTS):
-        replies = yield [Command(("HSETNX", key, name, tag)), Command(("HGET", key, name))]
+        replies = yield [
+            Command(("HSETNX", key, name, numbered(tag))),
+            Command(("HGET", key, name)),
+        ]
         owner = checked(replies)[1]
         if owner is None:
             continue
@@ -201,7 +208,7 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
             break
         if state == "deleting":
             yield from _remove(ctx, other)
-        elif (yield swap(ctx, key, name, owner, tag)) == tag:
+        elif names((yield swap(ctx, key, name, owner, numbered(tag))), tag):
             return None
     raise PoolNameTakenError(
         f"Pool name {name!r} belongs to another pool; ensure_pool({name!r}) returns it."

@@ -6,8 +6,8 @@ in chunks, then the entries are looked at once more. A known proxy is written ov
 that was read, so that fields others wrote survive; a stale one is read again.
 
 Delete: hide, release the directory entry, purge in chunks. Whoever meets a hidden proxy finishes
-its delete in that order; an entry that is claimed after one carries a number, so that the release
-of the one before does not take it away. A void entry of another pool is taken over only after that
+its delete in that order; each claim of an entry carries a number of its own, so that the release of
+an earlier one does not take it away. A void entry of another pool is taken over only after that
 pool was fenced: a save that claimed it earlier looks at the directory again.
 """
 
@@ -112,11 +112,11 @@ def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
         entries[entry.id] = entry
     refs = yield from _existing_pools(ctx, {entry.pool_id for entry in entries.values()})
     todo = list(entries.values())
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         found = yield from _check_directory(ctx, todo)
         # Read before the first write: also this may find that a record is damaged.
         stored = yield from _read_stored(ctx, refs, todo)
-        yield from _claim_entries(ctx, todo, found, stored, anew=attempt > 0)
+        yield from _claim_entries(ctx, todo, found, stored)
         todo = yield from _write(ctx, refs, todo, stored)
         if not todo:
             yield from _confirm_entries(ctx, refs, list(entries.values()))
@@ -165,10 +165,9 @@ def _claim_entries(
     entries: list[Entry],
     found: dict[str, str],
     stored: dict[str, tuple[str, str | None]],
-    anew: bool,
 ) -> Flow[None]:
-    """Make the directory name the pools of the proxies that are new there. ``anew``: a delete or a
-    fence was met, so somebody may have read an entry of ours and be about to change it."""
+    """Make the directory name the pools of the proxies that are new there. Every claim differs from
+    the ones before: a delete that has read one of those must not release ours."""
     fresh = [entry for entry in entries if stored[entry.id][0] == ""]
     for chunk in in_chunks(fresh, 500):
         swaps = []
@@ -178,8 +177,8 @@ def _claim_entries(
                 other = ctx.pool_ref(parse_tag(known, f"of proxy {entry.id}"))
                 if (yield FENCE_PROXY(other.key, proxy_id=entry.id)) == "here":
                     raise _elsewhere(entry, other)
-            wanted = numbered(tag) if anew or names(known, tag) else tag
-            swaps.append(swap(ctx, ctx.keys.directory(entry.id), entry.id, known, wanted))
+            key = ctx.keys.directory(entry.id)
+            swaps.append(swap(ctx, key, entry.id, known, numbered(tag)))
         for entry, said in zip(chunk, checked((yield swaps)), strict=True):
             if said == "":  # a delete released what was found
                 key, tag = ctx.keys.directory(entry.id), ctx.tag(entry.pool_id)
@@ -198,7 +197,7 @@ def _confirm_entries(ctx: Context, refs: dict[UUID, PoolRef], entries: list[Entr
     for entry in entries:
         tag, known = ctx.tag(entry.pool_id), found[entry.id]
         if known == "":
-            known = yield swap(ctx, ctx.keys.directory(entry.id), entry.id, "", tag)
+            known = yield swap(ctx, ctx.keys.directory(entry.id), entry.id, "", numbered(tag))
         if not names(known, tag):
             ref = refs[entry.pool_id]
             yield HIDE_PROXY(ref.key, proxy_id=entry.id)

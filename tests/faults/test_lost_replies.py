@@ -26,6 +26,7 @@ from pharox.models import (
 )
 
 from pharox_redis import RedisProxyManager, RedisStorage
+from pharox_redis.flows.pools import names
 from pharox_redis.keys import Keys, pool_tag
 from tests.conftest import StorageFactory
 from tests.support.builders import make_proxies
@@ -174,7 +175,7 @@ def rename_pool(line: Line) -> Iterator[None]:
     assert line.sound.get_pool_by_name(changed.name) == changed
     assert line.sound.get_pool_by_name(line.pool.name) is None
     tag = pool_tag(line.pool.id)
-    assert [name for name, known in line.names().items() if known == tag] == [changed.name]
+    assert [name for name, known in line.names().items() if names(known, tag)] == [changed.name]
 
 
 def save_proxies(line: Line) -> Iterator[None]:
