@@ -24,6 +24,7 @@ from pharox_redis.flows import Context, leases, leasing, pools, proxies
 from pharox_redis.flows.base import Bounded, Command, Pause, checked, in_chunks
 from pharox_redis.keys import pool_tag
 from pharox_redis.scripts import Call
+from tests.support.builders import make_proxy
 
 POOL = uuid4()
 OTHER = UUID(int=9)
@@ -99,16 +100,19 @@ def test_a_hit_is_one_step(ctx: Context) -> None:
 
 
 def test_an_acquire_lets_go_of_its_callers_find(ctx: Context) -> None:
+    proxy = make_proxy(ProxyPool(id=POOL, name="pool"))
     acquire(ctx).calls("acquire", token="")
-    ctx.callers.claimed(PROXY, "another")
+    ctx.callers.claimed("another", POOL, proxy)
     acquire(ctx).calls("acquire", token="")
-    ctx.callers.claimed(PROXY, ctx.callers.token())
+    ctx.callers.claimed(ctx.callers.token(), OTHER, proxy)
+    acquire(ctx).calls("acquire", token="")
+    ctx.callers.claimed(ctx.callers.token(), POOL, proxy)
     play = acquire(ctx)
     play.calls("acquire", token=ctx.callers.token())
     play.reply(["again", 0, ""])
     play.calls("acquire", token=ctx.callers.token())
     acquire(ctx, filters=picky(1)).calls("candidates", token=ctx.callers.token())
-    assert ctx.callers.claim_for(PROXY) == ctx.callers.token()
+    ctx.callers.used(ctx.callers.token(), POOL)
     acquire(ctx).calls("acquire", token="")
 
 
