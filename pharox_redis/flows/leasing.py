@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pharox.exceptions import InvalidLeaseError, PoolNotFoundError
+from pharox.exceptions import InvalidLeaseError, PoolNotFoundError, ProxyNotFoundError
 from pharox.models import Lease, PoolStatsSnapshot, Proxy, ProxyFilters, SelectorStrategy
 
 from pharox_redis.codec import REVISION, decode_granted, decode_lease, decode_proxy, decode_stats
@@ -169,8 +169,6 @@ def create_lease(
     ctx: Context, proxy: Proxy, consumer_name: str, duration_seconds: float
 ) -> Flow[Lease]:
     """Lease a named proxy. One trip when the model names its pool rightly, else two more."""
-    from pharox.exceptions import ProxyNotFoundError
-
     span = duration_ms(duration_seconds)
     consumer = yield from consumer_id(ctx, consumer_name)
     token = ctx.callers.claim_for(proxy)
