@@ -3,11 +3,9 @@
 -- the set of leased proxies, the set of those that only claims keep parked, and the views.
 local function settle(pool, proxy, before, after, moved)
   if proxy.claim then
-    --- @include "count_claims"
-    local leases = after - count_claims(pool, proxy)
+    --- @include "note_reserved"
+    local leases = note_reserved(pool, proxy, after)
     redis.call(leases > 0 and 'SADD' or 'SREM', pool .. ':leased', proxy.id)
-    local reserved = parked(proxy, after) and not parked(proxy, leases)
-    redis.call(reserved and 'SADD' or 'SREM', pool .. ':reserved', proxy.id)
   elseif after == 0 then
     redis.call('SREM', pool .. ':leased', proxy.id)
   elseif before == 0 then

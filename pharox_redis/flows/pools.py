@@ -42,7 +42,7 @@ def parse_uuid(value: UUID | str) -> UUID | None:
         return None
 
 
-def swap(ctx: Context, key: str, field: str, expected: str, wanted: str) -> Any:
+def swap(key: str, field: str, expected: str, wanted: str) -> Any:
     """The call that changes a directory entry if it still says ``expected``."""
     return SWAP_ENTRY(key, field=field, expected=expected, wanted=wanted)
 
@@ -130,7 +130,7 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
             ctx.pools.drop(before)
             entry = yield Command(("HGET", ctx.keys.pools(), before))
             if entry and names(entry, tag) and (yield _fence(ref, before)) != "here":
-                yield swap(ctx, ctx.keys.pools(), before, entry, "")
+                yield swap(ctx.keys.pools(), before, entry, "")
         ctx.pools.put(pool.name, ref)
         return None
     raise PoolNameTakenError(f"Pool name {pool.name!r} changes hands too fast; try again.")
@@ -199,7 +199,7 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
         if owner is None:
             continue
         if names(owner, tag):
-            if not anew or names((yield swap(ctx, key, name, owner, numbered(tag))), tag):
+            if not anew or names((yield swap(key, name, owner, numbered(tag))), tag):
                 return None
             continue
         other = ctx.pool_ref(parse_tag(owner, f"of pool name {name!r}"))
@@ -208,7 +208,7 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
             break
         if state == "deleting":
             yield from _remove(ctx, other)
-        elif names((yield swap(ctx, key, name, owner, numbered(tag))), tag):
+        elif names((yield swap(key, name, owner, numbered(tag))), tag):
             return None
     raise PoolNameTakenError(
         f"Pool name {name!r} belongs to another pool; ensure_pool({name!r}) returns it."
@@ -239,7 +239,7 @@ def _remove(ctx: Context, ref: PoolRef, begin: bool = False) -> Flow[bool]:
             yield from release_entries(ctx, ids, ref)
         empty = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=ctx.chunk_us, final="")))
     if entry and names(entry, tag):
-        yield swap(ctx, ctx.keys.pools(), name, entry, "")
+        yield swap(ctx.keys.pools(), name, entry, "")
     yield PURGE_POOL(ref.key, chunk_us=ctx.chunk_us, final="1")
     return True
 
@@ -248,7 +248,7 @@ def release_entries(ctx: Context, ids: list[str], ref: PoolRef) -> Flow[None]:
     """Remove the directory entries of proxies that name this pool. Two trips."""
     entries = checked((yield [Command(("HGET", ctx.keys.directory(i), i)) for i in ids]))
     mine = [
-        swap(ctx, ctx.keys.directory(i), i, entry, "")
+        swap(ctx.keys.directory(i), i, entry, "")
         for i, entry in zip(ids, entries, strict=True)
         if entry and names(entry, ctx.tag(ref.id))
     ]

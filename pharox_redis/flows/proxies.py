@@ -178,11 +178,11 @@ def _claim_entries(
                 if (yield FENCE_PROXY(other.key, proxy_id=entry.id)) == "here":
                     raise _elsewhere(entry, other)
             key = ctx.keys.directory(entry.id)
-            swaps.append(swap(ctx, key, entry.id, known, numbered(tag)))
+            swaps.append(swap(key, entry.id, known, numbered(tag)))
         for entry, said in zip(chunk, checked((yield swaps)), strict=True):
             if said == "":  # a delete released what was found
                 key, tag = ctx.keys.directory(entry.id), ctx.tag(entry.pool_id)
-                said = yield swap(ctx, key, entry.id, "", numbered(tag))
+                said = yield swap(key, entry.id, "", numbered(tag))
             if said and not names(said, ctx.tag(entry.pool_id)):
                 raise ProxyPoolConflictError(
                     f"Proxy {entry.id} was saved into another pool meanwhile; nothing of it was "
@@ -197,7 +197,7 @@ def _confirm_entries(ctx: Context, refs: dict[UUID, PoolRef], entries: list[Entr
     for entry in entries:
         tag, known = ctx.tag(entry.pool_id), found[entry.id]
         if known == "":
-            known = yield swap(ctx, ctx.keys.directory(entry.id), entry.id, "", numbered(tag))
+            known = yield swap(ctx.keys.directory(entry.id), entry.id, "", numbered(tag))
         if not names(known, tag):
             ref = refs[entry.pool_id]
             yield HIDE_PROXY(ref.key, proxy_id=entry.id)
@@ -270,7 +270,7 @@ def delete_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[None]:
     if entry:
         ref = ctx.pool_ref(parse_tag(entry, f"of proxy {text}"))
         if (yield HIDE_PROXY(ref.key, proxy_id=text)):
-            yield swap(ctx, directory, text, entry, "")
+            yield swap(directory, text, entry, "")
             yield from _purge(ctx, ref, text)
             return None
     raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
