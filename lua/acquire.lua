@@ -29,10 +29,11 @@
 --   {"again", wait_us, from}       not known yet
 --   {"taken"}                      the wanted proxy is not free or was saved meanwhile
 -- ERRORS
---   PHAROX_POOL, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT
+--   PHAROX_POOL, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n) with a complete view and nothing due; else bounded by chunk_us
 
+--- @include "moving"
 --- @include "now"
 --- @include "valid_span"
 --- @include "make_ask"
@@ -59,6 +60,10 @@ local wanted = ARGV[12]
 local want_stats = ARGV[13]
 local token = ARGV[14]
 
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
+
 local ms, us = now()
 local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
 local ask = make_ask(pool, ms, us, selector, digest, program, hints, limits, from, wanted)
@@ -81,7 +86,10 @@ if not state[3] and digest ~= '' then
   end
 end
 
-local known = read_lease(pool, lease_id, ms)
+local known, void = read_lease(pool, lease_id, ms)
+if void then
+  return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
+end
 if known then
   if known.corrupt then
     return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)

@@ -17,10 +17,11 @@
 -- RETURNS
 --   {document, fields, leases} of the proxy
 -- ERRORS
---   PHAROX_PROXY, PHAROX_ARGUMENT
+--   PHAROX_PROXY, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(bound + views of the proxy * log n)
 
+--- @include "moving"
 --- @include "status_known"
 --- @include "read_proxy"
 --- @include "leases_of"
@@ -35,6 +36,10 @@ local latency = ARGV[4]
 local bound = ARGV[5]
 local status = ARGV[6]
 local checked_us = ARGV[7]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local keep = tonumber(bound)
 if not string.match(bound, '^%d+$') or keep < 1 or keep > 1000000

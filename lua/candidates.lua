@@ -17,10 +17,11 @@
 --   {"page", next from ("" at the end), {proxy_id, document, fields, leases}...}
 --   {"again", wait_us, from}
 -- ERRORS
---   PHAROX_POOL, PHAROX_ARGUMENT
+--   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(proxies looked at * log n); bounded by chunk_us and 100 proxies
 
+--- @include "moving"
 --- @include "now"
 --- @include "start_watch"
 --- @include "make_ask"
@@ -43,6 +44,10 @@ local limits = ARGV[5]
 local from = ARGV[6]
 local wanted = ARGV[7]
 local token = ARGV[8]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms, us = now()
 local ask = make_ask(pool, ms, us, selector, digest, program, '', limits, from, '')

@@ -17,10 +17,11 @@
 --   {acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, pool_name}
 -- ERRORS
 --   PHAROX_POOL, PHAROX_PROXY, PHAROX_UNAVAILABLE, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT,
---   PHAROX_CORRUPT, PHAROX_ARGUMENT
+--   PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n), and O(log n) for each lease that is over and has to make room (1,000 at most)
 
+--- @include "moving"
 --- @include "now"
 --- @include "valid_span"
 --- @include "read_lease"
@@ -36,6 +37,10 @@ local duration_ms = ARGV[4]
 local retention_ms = ARGV[5]
 local token = ARGV[6]
 
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
+
 local ms = now()
 local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
 if not duration or not retention or not string.match(consumer, '^[%x-]+$') then
@@ -48,7 +53,10 @@ end
 if string.sub(lease_id, 1, 13) ~= state[2] then
   return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
-local known = read_lease(pool, lease_id, ms)
+local known, void = read_lease(pool, lease_id, ms)
+if void then
+  return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
+end
 if known then
   if known.corrupt then
     return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)

@@ -12,14 +12,20 @@
 -- RETURNS
 --   "here": the pool has this name; "deleting": it is being deleted; "fenced"
 -- ERRORS
---   none
+--   TRYAGAIN
 -- COMPLEXITY
 --   O(1)
+
+--- @include "moving"
 
 local pool = KEYS[1]
 local name = ARGV[1]
 local mark = ARGV[2]
 local nonce = ARGV[3]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')
 if known[1] == name then

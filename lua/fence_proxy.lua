@@ -11,12 +11,18 @@
 -- RETURNS
 --   "here", "fenced" (also where the pool does not exist: nobody can save into it)
 -- ERRORS
---   none
+--   TRYAGAIN
 -- COMPLEXITY
 --   O(1)
 
+--- @include "moving"
+
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local key = pool .. ':proxy:' .. proxy_id
 if redis.call('HEXISTS', pool, 'name') == 0 then

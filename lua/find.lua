@@ -22,10 +22,11 @@
 --   {"proxy", proxy_id, document, fields, leases}
 --   {"none"}, {"again", wait_us, from}, {"taken"}    as in acquire
 -- ERRORS
---   PHAROX_POOL, PHAROX_ARGUMENT
+--   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   as acquire
 
+--- @include "moving"
 --- @include "now"
 --- @include "valid_span"
 --- @include "make_ask"
@@ -47,6 +48,10 @@ local hints = ARGV[7]
 local limits = ARGV[8]
 local from = ARGV[9]
 local wanted = ARGV[10]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms, us = now()
 local claim = valid_span(claim_ms, 0)

@@ -7,15 +7,20 @@
 -- RETURNS
 --   {lease_id, proxy_id, consumer, acquired_ms, expires_ms, released_ms | "", pool_name} or nil
 -- ERRORS
---   PHAROX_CORRUPT
+--   PHAROX_CORRUPT, TRYAGAIN
 -- COMPLEXITY
 --   O(1)
 
+--- @include "moving"
 --- @include "now"
 --- @include "read_lease"
 
 local pool = KEYS[1]
 local lease_id = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms = now()
 local lease = read_lease(pool, lease_id, ms)

@@ -7,15 +7,20 @@
 -- RETURNS
 --   per id {document, fields, leases}, or "" (unknown), or "gone" (being deleted)
 -- ERRORS
---   PHAROX_ARGUMENT
+--   PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(ids)
 
+--- @include "moving"
 --- @include "read_proxy"
 --- @include "leases_of"
 
 local pool = KEYS[1]
 local ids = 1
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 if #ARGV > 500 then
   return redis.error_reply('PHAROX_ARGUMENT ids')

@@ -10,14 +10,19 @@
 -- RETURNS
 --   1 hidden (now or before), 0 unknown
 -- ERRORS
---   none
+--   TRYAGAIN
 -- COMPLEXITY
 --   O(views of the proxy * log n)
 
+--- @include "moving"
 --- @include "hide_proxy"
 
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 if hide_proxy(pool, proxy_id) then
   return 1

@@ -7,12 +7,18 @@
 -- RETURNS
 --   proxy ids; {} when none is left, or when the pool is not being deleted
 -- ERRORS
---   PHAROX_ARGUMENT
+--   PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(limit)
 
+--- @include "moving"
+
 local pool = KEYS[1]
 local limit = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local count = tonumber(limit)
 if not string.match(limit, '^%d+$') or count < 1 or count > 500 then

@@ -10,10 +10,11 @@
 -- RETURNS
 --   {next from, "" at the end; pool_name | ""; leases as in get_lease without the name...}
 -- ERRORS
---   PHAROX_ARGUMENT, PHAROX_CORRUPT
+--   PHAROX_ARGUMENT, PHAROX_CORRUPT, TRYAGAIN
 -- COMPLEXITY
 --   O(log^2 n + limit)
 
+--- @include "moving"
 --- @include "now"
 --- @include "rank_after"
 --- @include "read_lease"
@@ -22,6 +23,10 @@ local pool = KEYS[1]
 local consumer = ARGV[1]
 local from = ARGV[2]
 local limit = ARGV[3]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms = now()
 local count = tonumber(limit)

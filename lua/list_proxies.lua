@@ -8,16 +8,21 @@
 -- RETURNS
 --   {insertion number to go on from, "" at the end; {proxy_id, document, fields, leases}...}
 -- ERRORS
---   PHAROX_POOL, PHAROX_ARGUMENT
+--   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n + limit)
 
+--- @include "moving"
 --- @include "read_proxy"
 --- @include "leases_of"
 
 local pool = KEYS[1]
 local after = ARGV[1]
 local limit = ARGV[2]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local count = tonumber(limit)
 if not string.match(limit, '^%d+$') or count < 1 or count > 500

@@ -14,10 +14,11 @@
 -- RETURNS
 --   1 nothing but the pool's own key is left (or not that either), 0 call again
 -- ERRORS
---   PHAROX_ARGUMENT
+--   PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O((proxies + leases) log n); bounded by chunk_us
 
+--- @include "moving"
 --- @include "now"
 --- @include "start_watch"
 --- @include "elapsed"
@@ -28,6 +29,10 @@ local pool = KEYS[1]
 local chunk_us = ARGV[1]
 local final = ARGV[2]
 local ids = 3
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local _, started = now()
 if not string.match(chunk_us, '^%d+$') then

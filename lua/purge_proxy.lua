@@ -11,15 +11,20 @@
 -- RETURNS
 --   1 done, 0 call again
 -- ERRORS
---   none
+--   TRYAGAIN
 -- COMPLEXITY
 --   O(log n) for each lease, 100 at most
 
+--- @include "moving"
 --- @include "now"
 --- @include "purge_proxy"
 
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms = now()
 return purge_proxy(pool, proxy_id, ms, 100) and 1 or 0

@@ -1,7 +1,8 @@
 -- release: end a lease before its time.
 --
 -- Guarantees: releasing twice, or what is over, changes nothing. The first write is a ZREM, so it
--- works when memory is full. A proxy that is gone is not brought back.
+-- works when memory is full. A proxy that is gone is not brought back. A call that gave up waiting
+-- for its lease can void the id: an acquire of it that is still on its way is refused then.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
@@ -10,13 +11,15 @@
 --   proxy_id      the proxy the caller believes it is on; if wrong, the record decides
 --   retention_ms  how long the record stays readable from now
 --   want_stats    "1" to have the pool's figures in the reply
+--   void          "1" to void the id if there is no such lease, for retention_ms; or ""
 -- RETURNS
 --   {1 if this call ended it else 0, figures | false}
 -- ERRORS
---   PHAROX_ARGUMENT, PHAROX_CORRUPT
+--   PHAROX_ARGUMENT, PHAROX_CORRUPT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n)
 
+--- @include "moving"
 --- @include "now"
 --- @include "valid_span"
 --- @include "read_lease"
@@ -27,13 +30,18 @@ local lease_id = ARGV[1]
 local proxy_id = ARGV[2]
 local retention_ms = ARGV[3]
 local want_stats = ARGV[4]
+local void = ARGV[5]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms = now()
 local retention = valid_span(retention_ms, 0)
 if not retention then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
-local lease = read_lease(pool, lease_id, ms)
+local lease, voided = read_lease(pool, lease_id, ms)
 if lease and lease.corrupt then
   return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
 end
@@ -53,6 +61,11 @@ if ended and lease and not lease.released then
       shorten_index(pool, lease.consumer)
     end
   end
+end
+if void == '1' and not lease and not voided and retention > 0
+    and redis.call('HGET', pool, 'prefix') == string.sub(lease_id, 1, 13) then
+  redis.call('SET', pool .. ':lease:' .. lease_id, 'void', 'PXAT',
+    string.format('%.0f', ms + retention))
 end
 local figures = false
 if want_stats == '1' and redis.call('HEXISTS', pool, 'name') == 1 then

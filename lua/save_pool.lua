@@ -16,10 +16,11 @@
 --   {"saved"}; {"fenced", nonce}: claim the name anew, then pass; {"stale"}: it has another name
 --   than expected; {"deleting"}
 -- ERRORS
---   none
+--   TRYAGAIN
 -- COMPLEXITY
 --   O(1)
 
+--- @include "moving"
 --- @include "register_view"
 
 local pool = KEYS[1]
@@ -29,6 +30,10 @@ local mark = ARGV[3]
 local document = ARGV[4]
 local prefix = ARGV[5]
 local passed = ARGV[6]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')
 if known[2] then

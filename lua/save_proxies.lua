@@ -14,10 +14,11 @@
 -- RETURNS
 --   {number done, {{place (from 0) not done, "stale" | "gone"}...} for those to be read again}
 -- ERRORS
---   PHAROX_POOL, PHAROX_ARGUMENT
+--   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(proxies * views * log n); bounded by chunk_us
 
+--- @include "moving"
 --- @include "now"
 --- @include "start_watch"
 --- @include "elapsed"
@@ -31,6 +32,10 @@
 local pool = KEYS[1]
 local chunk_us = ARGV[1]
 local items = 2
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local _, started = now()
 local width, last = 13, #ARGV

@@ -7,14 +7,19 @@
 -- RETURNS
 --   {total, active, available, leased proxies, leases}
 -- ERRORS
---   PHAROX_POOL
+--   PHAROX_POOL, TRYAGAIN
 -- COMPLEXITY
 --   O(log n)
 
+--- @include "moving"
 --- @include "pool_stats"
 
 local pool = KEYS[1]
 local pool_name = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 if redis.call('HGET', pool, 'name') ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)

@@ -10,10 +10,11 @@
 -- RETURNS
 --   {leases ended (claims do not count), 1 if more is due else 0}
 -- ERRORS
---   PHAROX_ARGUMENT
+--   PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n) for each lease that is over; bounded by chunk_us
 
+--- @include "moving"
 --- @include "now"
 --- @include "start_watch"
 --- @include "elapsed"
@@ -23,6 +24,10 @@
 
 local pool = KEYS[1]
 local limits = ARGV[1]
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
 
 local ms, us = now()
 local chunk_us, bound, idle_ms = string.match(limits, '^(%d+) (%d+) (%d+)$')

@@ -1,14 +1,18 @@
 """Redis and Valkey storage for pharox: proxy leases that hold across processes and machines.
 
-``RedisStorage`` is the storage; ``RedisProxyManager`` leases from it in one round trip.
+``RedisStorage`` is the storage; ``RedisProxyManager`` leases from it in one round trip. Both have a
+twin for asyncio: ``AsyncRedisStorage`` and ``AsyncRedisProxyManager``.
 """
 
+from pharox_redis.aio import AsyncRedisStorage
+from pharox_redis.aio_manager import AsyncRedisProxyManager
 from pharox_redis.errors import (
     CorruptRecordError,
     InvalidProxyError,
     InvalidUrlError,
     LeaseConflictError,
     LeaseIdError,
+    NotReplicatedError,
     PharoxRedisError,
     PoolNameTakenError,
     PredicateScanLimitError,
@@ -28,11 +32,14 @@ from pharox_redis.storage import RedisStorage
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncRedisProxyManager",
+    "AsyncRedisStorage",
     "CorruptRecordError",
     "InvalidProxyError",
     "InvalidUrlError",
     "LeaseConflictError",
     "LeaseIdError",
+    "NotReplicatedError",
     "PharoxRedisError",
     "PoolNameTakenError",
     "PredicateScanLimitError",

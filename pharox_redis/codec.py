@@ -17,7 +17,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +33,7 @@ from pydantic import ValidationError
 
 from pharox_redis.errors import CorruptRecordError, InvalidProxyError
 from pharox_redis.models import ProxyLease
+from pharox_redis.privacy import Undecoded, with_private_credentials
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -172,7 +172,7 @@ def decode_proxy(
                 data[field] = kind(text)
         field = "checked_at"
         data[field] = from_micros(int(fields[CHECKED] or ""))
-        return model.model_validate(data, by_name=True, strict=False)
+        return with_private_credentials(model.model_validate(data, by_name=True, strict=False))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -236,7 +236,7 @@ def decode_granted(
         ProxyLease, pool_id, pool_name, lease_id, proxy_id, consumer, acquired, expires, released
     )
     if fields:
-        lease._decode = partial(
+        lease._decode = Undecoded(
             decode_proxy, model, pool_id, proxy_id, document, fields[: REVISION + 1], leases
         )
     return lease

@@ -8,6 +8,8 @@ script, nothing was changed.
 
 from __future__ import annotations
 
+import re
+
 from pharox.exceptions import (
     InvalidLeaseError,
     PharoxError,
@@ -66,6 +68,11 @@ class StorageUnavailableError(PharoxRedisError):
     """The server cannot be reached or does not take commands now; retrying later may succeed."""
 
 
+class NotReplicatedError(StorageUnavailableError):
+    """Fewer than ``min_replicas`` replicas confirmed a lease in time. A lease whose id this library
+    made was taken back; one with an id of the caller's own stays: ask again with that id."""
+
+
 class StorageFullError(PharoxRedisError):
     """The server's memory is full (``maxmemory``); nothing was written. Releases still work."""
 
@@ -112,10 +119,49 @@ _UNAVAILABLE = (
 )
 
 
-def translate(error: redis_errors.RedisError) -> PharoxError:
-    """The exception of this library for one of redis-py's; O(1), raises nothing."""
+# What a script's own command is refused with: by Valkey and Redis 7.2, and by Redis 7.0.
+_REFUSED_IN_SCRIPT = ("ACL failure in script", "The user executing the script can't")
+
+# Servers quote the arguments of a command they do not know, redis-py those of a pipeline's, and
+# whole proxies are among them. Greedy: what is quoted may look like the end of the quotation.
+_QUOTATIONS = (
+    re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL),
+    re.compile(r",? with args beginning with: .*", re.DOTALL),
+)
+
+
+def _without_arguments(error: Exception) -> str:
+    """The error's message without arguments it quotes. Those go from the error, too: it becomes the
+    cause of ours."""
     message = str(error)
+    for quotation in _QUOTATIONS:
+        message = quotation.sub("", message)
+    if message != str(error):
+        error.args = (message,)
+    return message
+
+
+def translate(error: Exception) -> PharoxError:
+    """The exception of this library for one of redis-py's; O(1), raises nothing."""
+    if isinstance(error, redis_errors.RedisClusterException) and isinstance(
+        error.__cause__, (redis_errors.RedisError, redis_errors.RedisClusterException)
+    ):
+        # No node could be asked for the Cluster's slots: what the last one said is why.
+        error = error.__cause__
+        if isinstance(error.__context__, redis_errors.NoPermissionError):
+            error = error.__context__  # redis-py takes a refused CLUSTER SLOTS for no Cluster
+    message = _without_arguments(error)
     reason, _, rest = message.partition(" ")
+    if message.startswith("No master found for "):
+        # Sentinel's two clients have an exception each, whose words go on for a page.
+        return StorageUnavailableError(
+            f"The server is not available: {message.partition(' : ')[0]}; no sentinel names one, "
+            "or none of them can be reached."
+        )
+    if message == "Cluster mode is not enabled on this node":
+        return StorageError(
+            "The server is not part of a Cluster; its URL begins with redis://, not redis+cluster://."
+        )
     if reason in _REFUSALS:
         kind, text = _REFUSALS[reason]
         return kind(text.format(rest.split(" ", 1)[0]))
@@ -124,14 +170,26 @@ def translate(error: redis_errors.RedisError) -> PharoxError:
             "The server's memory is full (maxmemory reached); nothing was written. "
             "Release leases, delete proxies, or give the server more memory."
         )
-    if isinstance(
-        error, (redis_errors.AuthenticationError, redis_errors.NoPermissionError)
-    ) or reason in ("NOPERM", "NOAUTH", "WRONGPASS"):
+    if (
+        isinstance(error, (redis_errors.AuthenticationError, redis_errors.NoPermissionError))
+        or reason in ("NOPERM", "NOAUTH", "WRONGPASS")
+        or message.startswith(_REFUSED_IN_SCRIPT)
+    ):
         return StorageAccessError(f"The server refused access: {message}")
     if (
         isinstance(
             error,
-            (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.ReadOnlyError),
+            (
+                redis_errors.ConnectionError,
+                redis_errors.TimeoutError,
+                redis_errors.ReadOnlyError,
+                # No node reached, a slot nobody has, redirections without end: a fail-over or a
+                # move of slots is under way.
+                redis_errors.ClusterError,
+                redis_errors.RedisClusterException,
+                redis_errors.AskError,
+                redis_errors.TryAgainError,
+            ),
         )
         or reason in _UNAVAILABLE
     ):

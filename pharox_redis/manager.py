@@ -9,22 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pharox.exceptions import InvalidLeaseError, PoolNotFoundError
 from pharox.manager import ProxyManager
-from pharox.models import (
-    AcquireEventPayload,
-    Lease,
-    PoolStatsSnapshot,
-    ProxyFilters,
-    ReleaseEventPayload,
-    RetryConfig,
-    SelectorStrategy,
-)
+from pharox.models import Lease, ProxyFilters, RetryConfig, SelectorStrategy
 
-from pharox_redis.flows import leases, leasing
+from pharox_redis.flows import managing
 from pharox_redis.models import ProxyLease
 from pharox_redis.storage import RedisStorage
 
@@ -100,57 +90,33 @@ class RedisProxyManager(ProxyManager):
     ) -> ProxyLease | None:
         """Lease the best free proxy; None if nothing free matches or there is no such pool.
 
-        Raises ``InvalidLeaseError``, ``PredicateScanLimitError``. One trip in the steady state.
+        Raises ``InvalidLeaseError``, ``PredicateScanLimitError``, and what a callback raises: the
+        lease is released first. One trip in the steady state.
         """
-        if duration_seconds <= 0:
-            raise InvalidLeaseError("duration_seconds must be greater than zero.")
-        consumer = consumer_name or self.DEFAULT_CONSUMER_NAME
-        strategy = selector or SelectorStrategy.FIRST_AVAILABLE
-        context = self._redis._context
-        watched = bool(self._acquire_callbacks)
-        started_at = datetime.now(UTC) if watched else None
-        lease: ProxyLease | None = None
-        stats: PoolStatsSnapshot | None = None
-        try:
-            lease, stats = self._redis._run(
-                leasing.acquire(
-                    context, pool_name, consumer, duration_seconds, filters, strategy, None, watched
-                )
+        lease, payload = self._redis._run(
+            managing.acquire(
+                self._redis._context,
+                pool_name,
+                consumer_name or self.DEFAULT_CONSUMER_NAME,
+                duration_seconds,
+                filters,
+                selector,
+                bool(self._acquire_callbacks),
             )
-        except PoolNotFoundError as error:
-            context.warn_once(pool_name, str(error))
-        if started_at is not None:
-            completed_at = datetime.now(UTC)
-            elapsed = (completed_at - started_at).total_seconds()
-            self._notify_acquire(
-                AcquireEventPayload(
-                    lease=lease,
-                    pool_name=pool_name,
-                    consumer_name=consumer,
-                    filters=filters,
-                    selector=strategy,
-                    started_at=started_at,
-                    completed_at=completed_at,
-                    duration_ms=max(0, int(elapsed * 1000)),
-                    pool_stats=stats,
-                )
-            )
+        )
+        if payload is not None:
+            try:
+                self._notify_acquire(payload)
+            except BaseException:
+                if lease is not None:
+                    self._redis.release_lease(lease)
+                raise
         return lease
 
     def release_proxy(self, lease: Lease) -> None:
         """End a lease, and note when in ``lease.released_at``. One trip."""
-        lease.released_at = lease.released_at or datetime.now(UTC)
-        watched = bool(self._release_callbacks) and lease.pool_name is not None
-        _, stats = self._redis._run(leases.release(self._redis._context, lease, watched))
-        if not self._release_callbacks:
-            return
-        held = (lease.released_at - lease.acquired_at).total_seconds()
-        self._notify_release(
-            ReleaseEventPayload(
-                lease=lease,
-                pool_name=lease.pool_name,
-                released_at=lease.released_at,
-                lease_duration_ms=max(0, int(held * 1000)),
-                pool_stats=stats,
-            )
+        payload = self._redis._run(
+            managing.release(self._redis._context, lease, bool(self._release_callbacks))
         )
+        if payload is not None:
+            self._notify_release(payload)

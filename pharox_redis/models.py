@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from pharox.models import Lease, Proxy
 from pydantic import PrivateAttr
 
 from pharox_redis.keys import lease_prefix
+from pharox_redis.privacy import forget_details
 
 
 class ProxyLease(Lease):
@@ -35,7 +37,12 @@ class ProxyLease(Lease):
                 raise ProxyNotFoundError(
                     f"Proxy with ID {self.proxy_id} was deleted after lease {self.id} began."
                 )
-            self._proxy = self._decode()
+            outer = sys.exception()
+            try:
+                self._proxy = self._decode()
+            except Exception as error:
+                forget_details(error, outer)
+                raise
         return self._proxy
 
 

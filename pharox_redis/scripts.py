@@ -37,6 +37,10 @@ class Call(NamedTuple):
     key: str
     args: tuple[Value, ...]
 
+    def __repr__(self) -> str:
+        # Without the arguments: passwords are among them.
+        return f"Call({self.script.name}, {self.key}, {len(self.args)} arguments)"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Script:

@@ -48,6 +48,18 @@ class Settings(BaseModel):
         int, Field(ge=1, le=10_000, description="Health records kept for a proxy.")
     ] = 100
 
+    min_replicas: Annotated[
+        int, Field(ge=0, le=100, description="Replicas that must have a lease before it is given.")
+    ] = 0
+    replica_timeout: Annotated[
+        float,
+        Field(
+            ge=0.001,
+            le=60,
+            description="s to wait for them; less than the client's socket_timeout (5).",
+        ),
+    ] = 1.0
+
     @field_validator("key_prefix")
     @classmethod
     def _no_braces(cls, value: str) -> str:

@@ -20,9 +20,10 @@ from pharox.models import (
     SelectorStrategy,
 )
 from pharox.storage import IStorage
+from redis.cluster import RedisCluster
 
+from pharox_redis.connecting import connect
 from pharox_redis.drivers import SyncDriver
-from pharox_redis.errors import InvalidUrlError
 from pharox_redis.flows import Context, directory, health, leases, leasing, pools
 from pharox_redis.flows import proxies as proxy_flows
 from pharox_redis.models import ProxyLease
@@ -40,16 +41,17 @@ class RedisStorage(IStorage):
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: redis.Redis | RedisCluster,
         settings: Settings | None = None,
         *,
         proxy_model: type[Proxy] = Proxy,
     ) -> None:
-        """Use a redis-py client; connects when first used.
+        """Use a redis-py client of a server, of Sentinel's master or of a Cluster.
 
         ``proxy_model`` is the class of the proxies returned. Raises ``UnsupportedClientError``.
         """
         self._driver = SyncDriver(client)
+        self._client = client
         self._context = Context(settings or Settings(), proxy_model)
         self._run = self._driver.run
 
@@ -62,21 +64,12 @@ class RedisStorage(IStorage):
         proxy_model: type[Proxy] = Proxy,
         **client_options: Any,
     ) -> Self:
-        """A storage on ``redis://``, ``rediss://`` or ``unix://``; options go to redis-py.
+        """A storage on the server, Cluster or Sentinel that a URL names; options go to redis-py.
 
-        Raises ``InvalidUrlError``.
+        URLs are those of :func:`pharox_redis.connecting.connect`; connects when first used. Raises
+        ``InvalidUrlError``.
         """
-        try:
-            client = redis.Redis.from_url(url, **client_options)
-            pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # an unknown option shows here
-        except (ValueError, TypeError):
-            # Neither the URL nor what redis-py says of it is shown: it may hold a password.
-            raise InvalidUrlError(
-                "The server's URL cannot be used; it looks like redis://host:6379/0 or "
-                "redis://user:password@host:6379/0, special characters percent-encoded."
-            ) from None
-        return cls(client, settings, proxy_model=proxy_model)
+        return cls(connect(url, **client_options), settings, proxy_model=proxy_model)
 
     @property
     def settings(self) -> Settings:
@@ -84,13 +77,13 @@ class RedisStorage(IStorage):
         return self._context.settings
 
     @property
-    def client(self) -> redis.Redis:
-        """The redis-py client in use."""
-        return self._driver.client
+    def client(self) -> Any:
+        """The redis-py client in use, as it was given."""
+        return self._client
 
     def close(self) -> None:
         """Close the client's connections."""
-        self._driver.client.close()
+        self._client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +126,36 @@ class RedisStorage(IStorage):
                 lease_id,
             )
         ).lease
+
+    def acquire_lease_from(
+        self,
+        pool_names: Sequence[str],
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        shuffle: bool = True,
+    ) -> ProxyLease | None:
+        """Lease from the first of several pools that has a match; None if none of them has.
+
+        The pools are asked in random order, or as they are given if not ``shuffle``: one trip for
+        each that is asked. Passed over is one that does not exist (with a warning), whose server is
+        away or full, or whose predicate scan gave up: those errors are raised only if no other pool
+        had a lease, ``PoolNotFoundError`` only if no pool exists. Raises ``InvalidLeaseError``, and
+        ``ValueError`` for no names at all.
+        """
+        return self._run(
+            leasing.acquire_from(
+                self._context,
+                pool_names,
+                consumer_name,
+                duration_seconds,
+                filters,
+                selector,
+                shuffle,
+            )
+        )
 
     def find_available_proxy(
         self,

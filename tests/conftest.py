@@ -2,7 +2,9 @@
 else one of our own if ``redis-server`` is installed.
 
 A test that asks for ``storage`` runs on each target, under a key prefix of its own, and the
-invariants are checked when it ends.
+invariants are checked when it ends. It runs for both flavours from the same body: ``valkey`` is
+``RedisStorage`` on Valkey, ``valkey-async`` is ``AsyncRedisStorage`` behind a blocking face. What
+makes no sense for asyncio has the marker ``blocking_only``, with the reason.
 """
 
 from __future__ import annotations
@@ -19,16 +21,57 @@ import fakeredis
 import pytest
 import redis
 
-from pharox_redis import RedisStorage, Settings
+from pharox_redis import Settings
 from pharox_redis.embedded import EmbeddedServer
+from tests.support.blocking import AnyStorage
+from tests.support.flavours import FLAVOURS, Maker
 from tests.support.invariants import check_invariants
 
 TEST_URL = os.environ.get("PHAROX_REDIS_TEST_URL")
 REDIS_SERVER = shutil.which("redis-server")
 REAL_TARGETS = ["valkey"] + (["redis"] if TEST_URL or REDIS_SERVER else [])
 TARGETS = ["fake", *REAL_TARGETS]
+# What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
+# test has the marker ``async_on_redis``. The suite's time is the reason.
+ASYNC_TARGETS = ["fake", "valkey"]
+# The first are about scripts and keys, which a storage is only there to make; in aio a blocking one
+# looks on. In units managers are made by hand.
+ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/", "tests/units/")
 
-StorageFactory = Callable[..., RedisStorage]
+StorageFactory = Callable[..., AnyStorage]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in (
+        "blocking_only(why): the test makes no sense for the asyncio storage",
+        "async_on_redis: the asyncio storage runs this on Redis, too, not on Valkey only",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Servers and flavours are one parameter: ``fake``, ``fake-async``, ``valkey``, ..."""
+    asked, test = metafunc.fixturenames, metafunc.definition
+    both = "flavour" in asked and not (
+        test.get_closest_marker("blocking_only") or test.nodeid.startswith(ONE_FLAVOUR)
+    )
+    for name, targets in (("target", TARGETS), ("real_target", REAL_TARGETS)):
+        if name in asked:
+            if "flavour" not in asked:
+                metafunc.parametrize(name, targets, indirect=True)
+                return
+            known = targets if test.get_closest_marker("async_on_redis") else ASYNC_TARGETS
+            cases = [
+                (target, flavour, target if flavour == "blocking" else f"{target}-{flavour}")
+                for target in targets
+                for flavour in FLAVOURS
+                if flavour == "blocking" or (both and target in known)
+            ]
+            ids = [case[2] for case in cases]
+            metafunc.parametrize((name, "flavour"), [c[:2] for c in cases], ids=ids, indirect=True)
+            return
+    if "flavour" in asked:
+        metafunc.parametrize("flavour", FLAVOURS if both else FLAVOURS[:1], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +106,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stdout.close()
 
 
-@pytest.fixture(params=TARGETS)
+@pytest.fixture
 def target(request: pytest.FixtureRequest) -> str:
     """The server a test runs on."""
     return str(request.param)
 
 
-@pytest.fixture(params=REAL_TARGETS)
+@pytest.fixture
 def real_target(request: pytest.FixtureRequest) -> str:
     """A real server, for what fakeredis cannot show (processes, memory, INFO)."""
     return str(request.param)
@@ -103,15 +146,28 @@ def real_client(real_target: str, request: pytest.FixtureRequest) -> Iterator[re
     client.close()
 
 
-def _factory(client: redis.Redis) -> Iterator[StorageFactory]:
-    made: list[RedisStorage] = []
+@pytest.fixture
+def flavour(request: pytest.FixtureRequest) -> str:
+    """The kind of storage a test gets: blocking or async."""
+    return str(getattr(request, "param", FLAVOURS[0]))
+
+
+@pytest.fixture
+def maker(flavour: str) -> Iterator[Maker]:
+    """Makes storages of the test's flavour, on servers of its own."""
+    with Maker(flavour) as made:
+        yield made
+
+
+def _factory(client: redis.Redis, maker: Maker) -> Iterator[StorageFactory]:
+    made: list[AnyStorage] = []
     prefix = f"t{secrets.token_hex(5)}"
 
-    def make(other: redis.Redis | None = None, /, **settings: Any) -> RedisStorage:
+    def make(other: redis.Redis | None = None, /, **settings: Any) -> AnyStorage:
         options = {"key_prefix": prefix, **settings}
         model = options.pop("proxy_model", None)
         extra = {"proxy_model": model} if model else {}
-        storage = RedisStorage(other or client, Settings(**options), **extra)
+        storage = maker.storage(other or client, Settings(**options), **extra)
         made.append(storage)
         return storage
 
@@ -125,27 +181,27 @@ def _factory(client: redis.Redis) -> Iterator[StorageFactory]:
 
 
 @pytest.fixture
-def make_storage(client: redis.Redis) -> Iterator[StorageFactory]:
+def make_storage(client: redis.Redis, maker: Maker) -> Iterator[StorageFactory]:
     """Makes storages that share this test's prefix: ``make_storage(client=None, **settings)``.
 
     The invariants are checked at the end on the first one made.
     """
-    yield from _factory(client)
+    yield from _factory(client, maker)
 
 
 @pytest.fixture
-def make_real_storage(real_client: redis.Redis) -> Iterator[StorageFactory]:
+def make_real_storage(real_client: redis.Redis, maker: Maker) -> Iterator[StorageFactory]:
     """As ``make_storage``, on real servers only."""
-    yield from _factory(real_client)
+    yield from _factory(real_client, maker)
 
 
 @pytest.fixture
-def storage(make_storage: StorageFactory) -> RedisStorage:
+def storage(make_storage: StorageFactory) -> AnyStorage:
     """A storage with default settings on each target."""
     return make_storage()
 
 
 @pytest.fixture
-def real_storage(make_real_storage: StorageFactory) -> RedisStorage:
+def real_storage(make_real_storage: StorageFactory) -> AnyStorage:
     """A storage with default settings on real servers only."""
     return make_real_storage()

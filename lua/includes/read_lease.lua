@@ -1,10 +1,11 @@
 -- A lease's record: "proxy consumer acquired expires [released]", times in ms; nil when there is
--- none (never was, or its retention is over). A lease is over at `expires` whether or not a sweep
--- has come by: then that is when it was released. O(1).
+-- none (never was, or its retention is over), and true behind it for "void": an id that must not be
+-- granted any more. A lease is over at `expires` whether or not a sweep has come by: then that is
+-- when it was released. O(1).
 local function read_lease(pool, id, ms)
   local record = redis.call('GET', pool .. ':lease:' .. id)
-  if not record then
-    return nil
+  if not record or record == 'void' then
+    return nil, record == 'void'
   end
   local proxy_id, consumer, acquired, expires, released =
     string.match(record, '^(%S+) (%S+) (%d+) (%d+) ?(%d*)$')

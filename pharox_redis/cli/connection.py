@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import typer
 from pharox.exceptions import PharoxError
 from pharox.models import PoolStatsSnapshot, ProxyPool
-from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 
 from pharox_redis.cli.output import describe, error_console, mask_url
 from pharox_redis.importing import ImportStorage
@@ -27,7 +27,7 @@ UrlOption: TypeAlias = Annotated[
         "--url",
         envvar="PHAROX_REDIS_URL",
         metavar="URL",
-        help="The server: redis://, rediss:// or unix://.",
+        help="The server: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
     ),
 ]
 PrefixOption: TypeAlias = Annotated[
@@ -60,7 +60,7 @@ def open_storage(url: str, prefix: str | None) -> CommandStorage:
     Raises
     ------
         typer.BadParameter: The URL or the prefix cannot be used.
-        RedisError: The server cannot be reached, or refuses.
+        RedisError, RedisClusterException: The server cannot be reached, or refuses.
     """
     from pharox_redis.settings import Settings
     from pharox_redis.storage import RedisStorage
@@ -95,15 +95,20 @@ def storage_for(url: str, prefix: str | None) -> Iterator[CommandStorage]:
             yield storage
         finally:
             storage.close()
-    except (RedisError, PharoxError) as error:
+    except (RedisError, RedisClusterException, PharoxError) as error:
         error_console().print(f"Error with {mask_url(url)}: {describe(error)}")
         raise typer.Exit(EXIT_FAILED) from error
 
 
 def _probe(url: str) -> None:
     """Ask the server for a sign of life, once: the client's own retries would take their time."""
-    client = Redis.from_url(url, socket_connect_timeout=_PROBE_SECONDS, retry=Retry(NoBackoff(), 0))
+    from pharox_redis.connecting import connect
+    from pharox_redis.errors import translate
+
+    client: Any = connect(url, socket_connect_timeout=_PROBE_SECONDS, retry=Retry(NoBackoff(), 0))
     try:
         client.ping()
+    except MasterNotFoundError as error:
+        raise translate(error) from error
     finally:
         client.close()

@@ -8,7 +8,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -32,6 +33,10 @@ class Command(NamedTuple):
 
     args: tuple[Value, ...]
 
+    def __repr__(self) -> str:
+        # Without the values: they are the users'.
+        return f"Command({' '.join(map(str, self.args[:2]))}, {len(self.args)} words)"
+
 
 class Pause(NamedTuple):
     """Let this many seconds pass."""
@@ -39,8 +44,47 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Step = Call | Command | Pause | list[Call | Command]
+BREATH = Pause(0)
+"""Let other tasks of the event loop run: between two spells of work that take no I/O."""
+
+
+class OnMaster(NamedTuple):
+    """Commands for one connection to the master that has a key, in one trip. Of the replies, one
+    that failed is an exception."""
+
+    key: str
+    commands: tuple[Command, ...]
+
+
+Step = Call | Command | Pause | OnMaster | list[Call | Command]
 Flow = Generator[Step, Any, T]
+
+
+class Interrupted(BaseException):
+    """Thrown into a flow whose caller is gone (cancelled). The step under way may or may not have
+    been performed. A flow that must not end there yields what is still to be done; it ends by
+    letting this pass."""
+
+
+def to_the_end(flow: Flow[T]) -> Flow[T]:
+    """A flow that carries on though its caller is gone; an interrupted step is done once more."""
+    interrupted: Interrupted | None = None
+    try:
+        step = next(flow)
+        while True:
+            try:
+                reply = yield step
+            except Interrupted as error:
+                interrupted = error
+            except PharoxError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(reply)
+    except StopIteration as stop:
+        if interrupted is not None:
+            raise interrupted from None
+        result: T = stop.value
+        return result
 
 
 class PoolRef(NamedTuple):
@@ -161,6 +205,20 @@ def checked(replies: Iterable[Any]) -> list[Any]:
         if isinstance(reply, PharoxError):
             raise reply
     return found
+
+
+AT_ONCE = 50
+"""Models decoded or encoded between two breaths: some two milliseconds of work."""
+
+
+def in_turns(items: Iterable[K], work: Callable[[K], V]) -> Flow[list[V]]:
+    """``work`` of each item, with a breath after every ``AT_ONCE``."""
+    todo, done = iter(items), list[V]()
+    while chunk := [work(item) for item in islice(todo, AT_ONCE)]:
+        done += chunk
+        if len(chunk) == AT_ONCE:
+            yield BREATH
+    return done
 
 
 def in_chunks(items: list[V], size: int) -> Iterator[list[V]]:

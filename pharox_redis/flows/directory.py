@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pharox.models import Consumer
 
 from pharox_redis.errors import CorruptRecordError
-from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_turns
 from pharox_redis.keys import pool_of_tag
 from pharox_redis.scripts import load
 
@@ -49,10 +49,14 @@ def all_pools(ctx: Context) -> Flow[list[tuple[str, PoolRef]]]:
         if isinstance(reply, dict)
         else list(zip(reply[::2], reply[1::2], strict=True))
     )
-    found = [(name, ctx.pool_ref(parse_tag(tag, f"of pool name {name!r}"))) for name, tag in pairs]
-    for name, ref in found:
+
+    def known(entry: tuple[str, str]) -> tuple[str, PoolRef]:
+        name, tag = entry
+        ref = ctx.pool_ref(parse_tag(tag, f"of pool name {name!r}"))
         ctx.pools.put(name, ref)
-    return found
+        return name, ref
+
+    return (yield from in_turns(pairs, known))
 
 
 def pool_of_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[PoolRef | None]:

@@ -17,7 +17,7 @@ from pharox_redis.codec import (
     reachable_latency,
     to_micros,
 )
-from pharox_redis.flows.base import Command, Context, Flow
+from pharox_redis.flows.base import Command, Context, Flow, in_turns
 from pharox_redis.flows.directory import pool_of_proxy
 from pharox_redis.scripts import load
 
@@ -53,7 +53,7 @@ def list_records(ctx: Context, proxy_id: UUID, limit: int) -> Flow[list[ProxyHea
         return []
     key = ctx.keys.health(ref.id, str(proxy_id))
     entries = yield Command(("LRANGE", key, 0, limit - 1))
-    return [decode_health(entry, proxy_id) for entry in entries]
+    return (yield from in_turns(entries, lambda entry: decode_health(entry, proxy_id)))
 
 
 def last_result(ctx: Context, proxy_id: UUID) -> Flow[HealthCheckResult | None]:

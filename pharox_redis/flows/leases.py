@@ -8,14 +8,14 @@ from uuid import UUID
 from pharox.models import Lease, PoolStatsSnapshot
 
 from pharox_redis.codec import decode_lease, decode_stats
-from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_turns
+from pharox_redis.flows.confirming import RELEASE
 from pharox_redis.flows.directory import all_pools, parse_tag
 from pharox_redis.flows.pools import parse_uuid
 from pharox_redis.scripts import Call, load
 
 GET_LEASE = load("get_lease")
 LIST_LEASES = load("list_leases")
-RELEASE = load("release")
 SWEEP = load("sweep")
 
 _PAGE = 200
@@ -43,6 +43,7 @@ def release(ctx: Context, lease: Lease, want_stats: bool = False) -> Flow[Releas
             proxy_id=str(lease.proxy_id),
             retention_ms=ctx.retention_ms,
             want_stats="1" if want_stats else "",
+            void="",
         )
         stats = decode_stats(lease.pool_name or "", figures) if figures else None
         result = Released(bool(ended), stats)
@@ -71,11 +72,11 @@ def sweep_all(ctx: Context) -> Flow[int]:
         more = yield [SWEEP(ref.key, limits=ctx.limits) for ref in fresh]
         swept.update(zip(fresh, checked(more), strict=True))
     total = 0
-    for ref, (ended, unfinished) in swept.items():
-        total += ended
-        while unfinished:
-            ended, unfinished = yield SWEEP(ref.key, limits=ctx.limits)
-            total += ended
+    while swept:
+        total += sum(ended for ended, _ in swept.values())
+        left = [ref for ref, (_, unfinished) in swept.items() if unfinished]
+        more = (yield [SWEEP(ref.key, limits=ctx.limits) for ref in left]) if left else []
+        swept = dict(zip(left, checked(more), strict=True))
     return total
 
 
@@ -113,12 +114,12 @@ def list_leases(ctx: Context, consumer_id: UUID | str | None) -> Flow[list[Lease
             LIST_LEASES(ref.key, **{"from": origin}, consumer=consumer, limit=_PAGE)
             for ref, origin in todo
         ]
-        following: list[tuple[PoolRef, str]] = []
-        for (ref, _), (origin, name, *rows) in zip(todo, checked(pages), strict=True):
-            found.extend(decode_lease(Lease, ref.id, name, *row) for row in rows)
-            if origin:
-                following.append((ref, origin))
-        todo = following
+        read = [(ref, page) for (ref, _), page in zip(todo, checked(pages), strict=True)]
+        found += yield from in_turns(
+            ((ref, name, row) for ref, (_, name, *rows) in read for row in rows),
+            lambda each: decode_lease(Lease, each[0].id, each[1], *each[2]),
+        )
+        todo = [(ref, page[0]) for ref, page in read if page[0]]
     return found
 
 

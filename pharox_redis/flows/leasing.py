@@ -1,25 +1,35 @@
-"""Choosing a proxy: acquire and find.
+"""Granting: acquire, find and create.
 
-Both ask a script for the best free match, and go on asking while it answers *again*: a view is
-being filled, leases are due. A hit never needs a second trip. Where Python must decide (a
-predicate), candidates come in pages in selector order, are tested here, and the first that passes
-is asked for by id and revision; one that was taken meanwhile is passed over, and a scan that lost
-one that way starts again before it says that nothing is free.
+A lease's id is made here, before the call, so that a call that is sent twice leases once, and so
+that what a cancelled caller may have been granted can be taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from pharox.exceptions import InvalidLeaseError, PoolNotFoundError, ProxyNotFoundError
+from pharox.exceptions import (
+    InvalidLeaseError,
+    PharoxError,
+    PoolNotFoundError,
+    ProxyNotFoundError,
+)
 from pharox.models import Lease, PoolStatsSnapshot, Proxy, ProxyFilters, SelectorStrategy
 
-from pharox_redis.codec import REVISION, decode_granted, decode_lease, decode_proxy, decode_stats
-from pharox_redis.errors import PoolMismatchError, PredicateScanLimitError
-from pharox_redis.filters import Compiled, compile_filters
-from pharox_redis.flows.base import Context, Flow, Pause, PoolRef
+from pharox_redis.codec import decode_granted, decode_lease, decode_proxy, decode_stats
+from pharox_redis.errors import (
+    PoolMismatchError,
+    PredicateScanLimitError,
+    StorageFullError,
+    StorageUnavailableError,
+)
+from pharox_redis.filters import compile_filters
+from pharox_redis.flows.base import Context, Flow, Interrupted
+from pharox_redis.flows.choosing import Question, no_pool, offer
+from pharox_redis.flows.confirming import confirm, take_back
 from pharox_redis.flows.directory import consumer_id, pool_by_name, pool_of_proxy
 from pharox_redis.flows.pools import get_pool_stats
 from pharox_redis.models import ProxyLease, new_lease_id
@@ -27,7 +37,6 @@ from pharox_redis.scripts import Call, load
 from pharox_redis.settings import TEN_YEARS_SECONDS
 
 ACQUIRE = load("acquire")
-CANDIDATES = load("candidates")
 CREATE_LEASE = load("create_lease")
 FIND = load("find")
 
@@ -37,8 +46,6 @@ _LETTERS = {
     SelectorStrategy.ROUND_ROBIN: "r",
     SelectorStrategy.LOWEST_LATENCY: "l",
 }
-_RESTARTS = 5
-_NO_PROXY = "- 0"
 
 
 class Acquired(NamedTuple):
@@ -46,15 +53,6 @@ class Acquired(NamedTuple):
 
     lease: ProxyLease | None
     stats: PoolStatsSnapshot | None
-
-
-class Question(NamedTuple):
-    """What is asked of a pool's scripts at one moment."""
-
-    pool: PoolRef
-    hints: str
-    origin: str
-    wanted: str
 
 
 def duration_ms(seconds: float) -> int:
@@ -109,11 +107,20 @@ def acquire(
         )
 
     if (yield from pool_by_name(ctx, pool_name)) is None:
-        raise PoolNotFoundError(_no_pool(pool_name))
+        raise PoolNotFoundError(no_pool(pool_name))
     consumer = yield from consumer_id(ctx, consumer_name)
-    pool, reply = yield from _offer(
-        ctx, pool_name, filters, compiled, letter, ask, "", probe=lease_id is not None
-    )
+    try:
+        pool, reply = yield from offer(
+            ctx, pool_name, filters, compiled, letter, ask, "", probe=lease_id is not None
+        )
+        if ctx.settings.min_replicas and reply is not None and reply[0] == "lease":
+            _, _, expires, released, *_ = reply
+            if released == "":
+                yield from confirm(ctx, pool, made[pool.id], expires, own=lease_id is not None)
+    except Interrupted:
+        for pool_id, granted in made.items():
+            yield take_back(ctx, ctx.pool_ref(pool_id), granted, own=lease_id is not None)
+        raise
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None
         if want_stats and not figures:
@@ -121,6 +128,42 @@ def acquire(
         return Acquired(None, decode_stats(pool_name, figures) if figures else None)
     lease = decode_granted(ctx.proxy_model, pool.id, pool_name, made[pool.id], reply)
     return Acquired(lease, decode_stats(pool_name, reply[9]) if reply[9] else None)
+
+
+def acquire_from(
+    ctx: Context,
+    pool_names: Sequence[str],
+    consumer_name: str,
+    duration_seconds: float,
+    filters: ProxyFilters | None,
+    selector: SelectorStrategy | None,
+    shuffle: bool,
+) -> Flow[ProxyLease | None]:
+    """A lease from the first pool that has one. A trip for each pool that is asked."""
+    if isinstance(pool_names, str) or not pool_names:
+        raise ValueError(f"pool_names must be a sequence of one or more names, not {pool_names!r}.")
+    names = random.sample(pool_names, len(pool_names)) if shuffle else pool_names
+    missing: list[PoolNotFoundError] = []
+    ailing: PharoxError | None = None
+    for name in names:
+        try:
+            lease, _ = yield from acquire(
+                ctx, name, consumer_name, duration_seconds, filters, selector, None
+            )
+        except PoolNotFoundError as error:
+            ctx.warn_once(name, str(error))
+            missing.append(error)
+        except (StorageUnavailableError, StorageFullError, PredicateScanLimitError) as error:
+            # What ails this pool, or its master, need not ail the others.
+            ailing = error
+        else:
+            if lease is not None:
+                return lease
+    if ailing is not None:
+        raise ailing
+    if len(missing) == len(names):
+        raise missing[0]
+    return None
 
 
 def find(
@@ -150,12 +193,12 @@ def find(
         )
 
     if (yield from pool_by_name(ctx, pool_name)) is None:
-        ctx.warn_once(pool_name, _no_pool(pool_name))
+        ctx.warn_once(pool_name, no_pool(pool_name))
         return None
     try:
-        pool, reply = yield from _offer(ctx, pool_name, filters, compiled, letter, ask, token)
+        pool, reply = yield from offer(ctx, pool_name, filters, compiled, letter, ask, token)
     except PoolNotFoundError:
-        ctx.warn_once(pool_name, _no_pool(pool_name))
+        ctx.warn_once(pool_name, no_pool(pool_name))
         return None
     if reply is None or reply[0] == "none":
         return None
@@ -185,6 +228,11 @@ def create_lease(
                 retention_ms=ctx.retention_ms,
                 token=token,
             )
+            if ctx.settings.min_replicas:
+                yield from confirm(ctx, pool, lease_id, reply[1])
+        except Interrupted:
+            yield take_back(ctx, pool, lease_id)
+            raise
         except (PoolMismatchError, ProxyNotFoundError):
             known = yield from pool_of_proxy(ctx, proxy.id)
             if attempt or known is None or known.id == pool.id:
@@ -198,112 +246,3 @@ def create_lease(
             )
             return lease
     raise ProxyNotFoundError(f"Proxy with ID {proxy.id} not found in storage.")
-
-
-def _no_pool(name: str) -> str:
-    return f"Pool {name!r} does not exist; create it with ensure_pool({name!r})."
-
-
-def _offer(
-    ctx: Context,
-    pool_name: str,
-    filters: ProxyFilters | None,
-    compiled: Compiled,
-    letter: str,
-    ask: Callable[[Question], Call],
-    token: str,
-    probe: bool = False,
-) -> Flow[tuple[PoolRef, Any]]:
-    """The pool and the script's answer (None: no candidate passed). A stale cache is refreshed
-    once; then ``PoolNotFoundError``."""
-    refresh = False
-    while True:
-        pool = yield from pool_by_name(ctx, pool_name, refresh)
-        if pool is None:
-            raise PoolNotFoundError(_no_pool(pool_name))
-        try:
-            if compiled.exact or filters is None:
-                return pool, (yield from _ask_until_told(ctx, pool, compiled, letter, ask))
-            if probe:
-                reply = yield ask(Question(pool, "", "", _NO_PROXY))
-                if reply[0] == "lease":
-                    return pool, reply
-            return pool, (
-                yield from _scan(ctx, pool, pool_name, filters, compiled, letter, ask, token)
-            )
-        except PoolMismatchError:
-            ctx.pools.drop(pool_name)
-            if refresh:
-                raise PoolNotFoundError(_no_pool(pool_name)) from None
-            refresh = True
-
-
-def _ask_until_told(
-    ctx: Context,
-    pool: PoolRef,
-    compiled: Compiled,
-    letter: str,
-    ask: Callable[[Question], Call],
-) -> Flow[Any]:
-    hints = ctx.hints(pool.id, letter, compiled.digest)
-    origin = ""
-    while True:
-        reply = yield ask(Question(pool, hints, origin, ""))
-        if reply[0] != "again":
-            return reply
-        _, wait_us, origin = reply
-        if wait_us > 0:
-            yield Pause(wait_us / 1_000_000)
-
-
-def _scan(
-    ctx: Context,
-    pool: PoolRef,
-    pool_name: str,
-    filters: ProxyFilters,
-    compiled: Compiled,
-    letter: str,
-    ask: Callable[[Question], Call],
-    token: str,
-) -> Flow[Any]:
-    limit, tested = ctx.settings.predicate_scan_limit, 0
-    for _ in range(_RESTARTS):
-        origin, wanted, lost = "", 16, False
-        while True:
-            reply = yield CANDIDATES(
-                pool.key,
-                pool_name=pool_name,
-                selector=letter,
-                digest=compiled.digest,
-                program=compiled.program,
-                limits=ctx.limits,
-                **{"from": origin},
-                wanted=wanted,
-                token=token or ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
-            )
-            if reply[0] == "again":
-                _, wait_us, origin = reply
-                if wait_us > 0:
-                    yield Pause(wait_us / 1_000_000)
-                continue
-            _, origin, *candidates = reply
-            for proxy_id, document, fields, leases in candidates:
-                if tested >= limit:
-                    raise PredicateScanLimitError(
-                        f"The predicate refused {tested} proxies of pool {pool_name!r}; "
-                        "narrow the search with other filters or raise predicate_scan_limit."
-                    )
-                tested += 1
-                proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
-                if not filters.matches(proxy):
-                    continue
-                answer = yield ask(Question(pool, "", "", f"{proxy_id} {fields[REVISION]}"))
-                if answer[0] != "taken":
-                    return answer
-                lost = True
-            wanted = 200
-            if origin == "":
-                break
-        if not lost:
-            break
-    return None

@@ -19,7 +19,7 @@ from pharox.models import PoolStatsSnapshot, ProxyPool
 
 from pharox_redis.codec import decode_pool, decode_stats, encode_pool
 from pharox_redis.errors import PoolMismatchError, PoolNameTakenError
-from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_turns
 from pharox_redis.flows.directory import GET_POOL, all_pools, parse_tag, pool_by_name
 from pharox_redis.scripts import Call, load
 
@@ -74,11 +74,14 @@ def list_pools(ctx: Context) -> Flow[list[ProxyPool]]:
     if not entries:
         return []
     replies = yield [GET_POOL(ref.key) for _, ref in entries]
-    found = [
-        decode_pool(ref.id, name, reply[2])
-        for (name, ref), reply in zip(entries, checked(replies), strict=True)
-        if reply[:2] == ["pool", name]
-    ]
+    found = yield from in_turns(
+        (
+            (ref.id, name, reply[2])
+            for (name, ref), reply in zip(entries, checked(replies), strict=True)
+            if reply[:2] == ["pool", name]
+        ),
+        lambda known: decode_pool(*known),
+    )
     return sorted(found, key=lambda pool: pool.name)
 
 

@@ -22,7 +22,7 @@ from pharox.models import Proxy
 
 from pharox_redis.codec import REVISION, decode_proxy, encode_proxy, merge_document
 from pharox_redis.errors import InvalidProxyError, PoolMismatchError, ProxyPoolConflictError
-from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_chunks
+from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_chunks, in_turns
 from pharox_redis.flows.directory import GET_POOL, parse_tag, pool_of_proxy
 from pharox_redis.flows.pools import names, numbered, parse_uuid, release_entries, swap
 from pharox_redis.scripts import load
@@ -47,6 +47,10 @@ class Entry(NamedTuple):
     columns: list[str]
     document: dict[str, Any]
     model: type[Proxy]
+
+    def __repr__(self) -> str:
+        # Without the document: passwords are in it.
+        return f"Entry({self.id}, pool {self.pool_id})"
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ def list_proxies(ctx: Context, pool_id: UUID | str) -> Flow[list[Proxy]]:
             after, *page = yield LIST_PROXIES(ref.key, after=after, limit=_READ_AT_ONCE)
         except PoolMismatchError:
             raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.") from None
-        found.extend(_decode(ctx, ref, row[0], row[1:]) for row in page)
+        found += yield from in_turns(page, lambda row: _decode(ctx, ref, row[0], row[1:]))
     return found
 
 
@@ -101,9 +105,7 @@ def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
     ``PoolNotFoundError``, ``ProxyPoolConflictError``, ``InvalidProxyError`` before the first write.
     """
     entries: dict[str, Entry] = {}
-    for proxy in proxies:
-        columns, document = encode_proxy(proxy)
-        entry = Entry(str(proxy.id), proxy.pool_id, columns, document, type(proxy))
+    for entry in (yield from in_turns(proxies, _encode)):
         known = entries.get(entry.id)
         if known is not None and known.pool_id != entry.pool_id:
             raise ProxyPoolConflictError(
@@ -122,6 +124,10 @@ def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
             yield from _confirm_entries(ctx, refs, list(entries.values()))
             return len(proxies)
     raise InvalidProxyError(f"Proxy {todo[0].id} changes too fast to be saved; try again.")
+
+
+def _encode(proxy: Proxy) -> Entry:
+    return Entry(str(proxy.id), proxy.pool_id, *encode_proxy(proxy), type(proxy))
 
 
 def _existing_pools(ctx: Context, ids: set[UUID]) -> Flow[dict[UUID, PoolRef]]:

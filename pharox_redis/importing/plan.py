@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from pharox.models import Proxy, ProxyCredentials, ProxyStatus
+from pharox.models import Proxy, ProxyStatus
 
 from pharox_redis.importing.records import (
     Concurrency,
@@ -32,6 +32,7 @@ from pharox_redis.importing.records import (
     identity_of,
     proxy_id,
 )
+from pharox_redis.privacy import PrivateCredentials
 
 _ATTRIBUTES = ("country", "city", "latitude", "longitude", "isp", "asn")
 
@@ -160,7 +161,7 @@ def _listed(record: Record, terms: Terms) -> dict[str, object]:
     listed = {name: getattr(record, name) for name in _ATTRIBUTES}
     listed["source"] = record.source or terms.source
     if record.user is not None and record.password is not None:
-        listed["credentials"] = ProxyCredentials(user=record.user, password=record.password)
+        listed["credentials"] = PrivateCredentials(user=record.user, password=record.password)
     return {name: value for name, value in listed.items() if value is not None}
 
 

@@ -8,9 +8,11 @@ from pharox.models import Proxy, ProxyPool, SelectorStrategy
 from pharox.storage import IStorage
 from pharox.tests.adapters import StorageContractFixtures, storage_contract_suite
 
-from pharox_redis import RedisStorage
 from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage
 from tests.support.invariants import check_invariants
+
+pytestmark = pytest.mark.async_on_redis
 
 
 def seed_pool(storage: IStorage, pool: ProxyPool) -> ProxyPool:
@@ -24,9 +26,9 @@ def seed_proxy(storage: IStorage, proxy: Proxy) -> Proxy:
 
 
 def test_storage_contract_suite(make_storage: StorageFactory) -> None:
-    made: list[RedisStorage] = []
+    made: list[AnyStorage] = []
 
-    def make() -> RedisStorage:
+    def make() -> AnyStorage:
         made.append(make_storage())
         return made[-1]
 
@@ -42,7 +44,7 @@ def test_storage_contract_suite(make_storage: StorageFactory) -> None:
 
 
 @pytest.mark.parametrize("selector", list(SelectorStrategy))
-def test_leasing_benchmark(storage: RedisStorage, selector: SelectorStrategy) -> None:
+def test_leasing_benchmark(storage: AnyStorage, selector: SelectorStrategy) -> None:
     result = run_leasing_benchmark(storage, iterations=60, pool_size=8, selector=selector)
     assert result.metadata["hits"] == 60
     assert result.metadata["misses"] == 0

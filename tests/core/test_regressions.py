@@ -11,15 +11,17 @@ import pytest
 from pharox.exceptions import PharoxError, ProxyUnavailableError
 from pharox.models import LeaseStatus, Proxy, ProxyFilters, ProxyPool, SelectorStrategy
 
-from pharox_redis import RedisStorage, new_lease_id
+from pharox_redis import new_lease_id
 from pharox_redis.keys import Keys
 from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies, make_proxy
+from tests.support.flavours import after_each_step
 from tests.support.invariants import check_invariants
 from tests.support.timetravel import expire_leases, lapse_claims
 
 
-def test_a_lapsed_claim_makes_no_room_beyond_a_lowered_limit(storage: RedisStorage) -> None:
+def test_a_lapsed_claim_makes_no_room_beyond_a_lowered_limit(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(proxy := make_proxy(pool, max_concurrency=2))
     lease = storage.acquire_lease("a", "c", 60)
@@ -73,7 +75,7 @@ def test_a_delete_ends_no_lease_of_another_proxy(make_storage: StorageFactory) -
     assert known is not None and known.status is LeaseStatus.ACTIVE
 
 
-def test_a_claim_in_another_pool_does_not_hide_ones_own(storage: RedisStorage) -> None:
+def test_a_claim_in_another_pool_does_not_hide_ones_own(storage: AnyStorage) -> None:
     for name in ("a", "b"):
         storage.save_proxy(make_proxy(storage.ensure_pool(name)))
     assert storage.find_available_proxy("a") is not None
@@ -83,7 +85,7 @@ def test_a_claim_in_another_pool_does_not_hide_ones_own(storage: RedisStorage) -
     assert storage.acquire_lease("a", "c", 60) is not None
 
 
-def test_a_claim_is_not_lent_to_who_names_the_proxy(storage: RedisStorage) -> None:
+def test_a_claim_is_not_lent_to_who_names_the_proxy(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(proxy := make_proxy(pool))
     with ThreadPoolExecutor(1) as thread:
@@ -94,7 +96,7 @@ def test_a_claim_is_not_lent_to_who_names_the_proxy(storage: RedisStorage) -> No
         assert thread.submit(storage.create_lease, found, "own", 60).result().proxy_id == proxy.id
 
 
-def test_find_in_one_thread_and_create_in_another(storage: RedisStorage) -> None:
+def test_find_in_one_thread_and_create_in_another(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(make_proxy(pool))
     with ThreadPoolExecutor(1) as thread:
@@ -103,7 +105,8 @@ def test_find_in_one_thread_and_create_in_another(storage: RedisStorage) -> None
     assert storage.create_lease(found, "own", 60).proxy_id == found.id
 
 
-def test_a_predicate_may_find_by_itself(storage: RedisStorage) -> None:
+@pytest.mark.blocking_only("a predicate is a plain function: it cannot await a find")
+def test_a_predicate_may_find_by_itself(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(make_proxy(pool))
     asking = ProxyFilters(predicate=lambda _: storage.find_available_proxy("a") is not None)
@@ -117,16 +120,14 @@ def test_a_lost_half_filled_view_is_filled_from_the_start(make_storage: StorageF
     proxies[0].country = "AR"
     storage.add_proxies_bulk(proxies)
     view = Keys(storage.settings.key_prefix).view(pool.id, "u0")
-    perform, calls = storage._driver._perform, []
+    calls: list[object] = []
 
-    def losing(step: object) -> object:
-        reply = perform(step)  # type: ignore[arg-type]
+    def lose(step: object) -> None:
         calls.append(step)
         if len(calls) == 4:
             assert storage.client.unlink(view) == 1
-        return reply
 
-    storage._driver._perform = losing  # type: ignore[method-assign, assignment]
+    after_each_step(storage, lose)
     only = ProxyFilters(country="AR")
     assert storage.acquire_lease("a", "c", 60, only, SelectorStrategy.LEAST_USED) is not None
     assert len(calls) > 4
@@ -151,7 +152,7 @@ def test_indexed_fields_of_models_with_a_mind_of_their_own(make_storage: Storage
     assert found is not None and found.country == "AR"
 
 
-def test_an_index_does_not_outlive_its_content(storage: RedisStorage) -> None:
+def test_an_index_does_not_outlive_its_content(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(make_proxy(pool))
     lease = storage.acquire_lease("a", "solo", 315_576_000)
@@ -162,7 +163,7 @@ def test_an_index_does_not_outlive_its_content(storage: RedisStorage) -> None:
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\udfff"])
-def test_texts_that_cannot_be_sent(storage: RedisStorage, name: str) -> None:
+def test_texts_that_cannot_be_sent(storage: AnyStorage, name: str) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(make_proxy(pool))
     for call in (
@@ -175,7 +176,7 @@ def test_texts_that_cannot_be_sent(storage: RedisStorage, name: str) -> None:
             call()
 
 
-def test_a_fork_amid_threads_does_not_hang(real_storage: RedisStorage) -> None:
+def test_a_fork_amid_threads_does_not_hang(real_storage: AnyStorage) -> None:
     context = real_storage._context
     inside, leave = threading.Event(), threading.Event()
 

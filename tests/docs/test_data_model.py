@@ -16,8 +16,9 @@ from pharox.models import (
     SelectorStrategy,
 )
 
-from pharox_redis import RedisStorage, Settings
+from pharox_redis import RedisStorage, Settings, new_lease_id
 from pharox_redis.drivers import text
+from pharox_redis.flows.confirming import take_back
 from pharox_redis.keys import SCHEMA_VERSION, Keys, pool_tag
 from pharox_redis.scripts import load, lua_root
 from tests.scripts.raw import snapshot
@@ -26,6 +27,7 @@ from tests.support.builders import make_proxies
 DOC = Path(__file__).parents[2] / "docs" / "data-model.md"
 POOL = UUID(int=7)
 SELECTORS = {"f", "u", "r", "l"}
+RECORD = r"\S{36} \S{36} \d+ \d+( \d+)?"
 ENTRY = r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{4}"
 
 
@@ -112,10 +114,25 @@ def lua() -> dict[str, str]:
     return found
 
 
+def never() -> set[str]:
+    """The suffixes of the pool's keys that are documented not to exist."""
+    part = DOC.read_text(encoding="utf-8").split("\n### What never exists\n", 1)[1]
+    return set(re.findall(r"`<p>:1:\{pool\}:([a-z]+)`", part.split("\n##", 1)[0]))
+
+
+def test_what_never_exists_is_only_asked_for() -> None:
+    assert len(never()) == 2
+    for name in never():
+        users = {stem for stem, code in lua().items() if re.search(rf"':{name}\b", code)}
+        assert users == {"moving"}, name
+    keys = re.findall(r"'EXISTS', pool \.\. ':(\w+)', pool \.\. ':(\w+)'", lua()["moving"])
+    assert [set(pair) for pair in keys] == [never()]
+
+
 def test_suffixes_in_lua_are_documented() -> None:
     suffixes = set(re.findall(r"\.\. ':([a-z]+)", "\n".join(lua().values())))
     known = {key.split("{pool}:", 1)[1].split(":")[0] for key in documented() if "{pool}:" in key}
-    assert len(suffixes) > 12 and suffixes == known
+    assert len(suffixes) > 12 and suffixes == known | never() and not known & never()
 
 
 def hash_fields() -> dict[str, set[str]]:
@@ -208,6 +225,10 @@ def test_a_busy_storage_holds_nothing_else(storage: RedisStorage) -> None:
                 protocol=proxies[-1].protocol,
             )
         )
+    # What a call leaves that gave up waiting for its lease.
+    ctx, given_up = storage._context, str(new_lease_id(pool.id))
+    call = take_back(ctx, ctx.pool_ref(pool.id), given_up)
+    storage.client.eval(call.script.text, 1, call.key, *call.args)
     # A delete that broke off after its first step, a fence; a rename fences the old name.
     key = Keys(storage.settings.key_prefix).pool(pool.id)
     for script, proxy_id in (("hide_proxy", proxies[20].id), ("fence_proxy", UUID(int=5))):
@@ -249,7 +270,9 @@ def test_a_busy_storage_holds_nothing_else(storage: RedisStorage) -> None:
             assert all(re.fullmatch(ENTRY, entry) for entry in value.values())
             entries |= value
         if ":lease:" in fit:
-            assert re.fullmatch(r"\S{36} \S{36} \d+ \d+( \d+)?", text(value))
+            void = found.endswith(f":{given_up}")
+            assert re.fullmatch("void" if void else RECORD, text(value)), found
+            assert not void or 50_000 < expires - now_ms <= max(60_000, ctx.retention_ms)
         if ":view:" in fit:
             assert value["~"] == float("inf")
     assert seen == set(known), "the storage is not busy enough to show every key"

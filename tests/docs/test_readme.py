@@ -11,7 +11,7 @@ from typing import Any
 import pharox
 import pytest
 
-from pharox_redis import RedisProxyManager, RedisStorage, Settings
+from pharox_redis import RedisStorage, Settings
 from pharox_redis.embedded import EmbeddedServer
 from tests.support.builders import make_proxies
 
@@ -29,24 +29,29 @@ def test_quickstart_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.split() == promised == ["http://192.0.2.1:8080", "10"]
 
 
-def test_further_examples_run() -> None:
-    """The block on acquire_lease and asyncio, in the place of the quickstart's."""
-    code = compile(blocks()[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def test_further_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks on acquire_lease and asyncio, in the place of the quickstart's."""
+    code = [
+        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for block in blocks()[1:3]
+    ]
     with EmbeddedServer() as server, RedisStorage.from_url(server.url) as storage:
         pool = storage.ensure_pool("latam")
-        storage.add_proxies_bulk([*make_proxies(pool, 2, country="BR")])
+        storage.add_proxies_bulk(make_proxies(pool, 2, country="BR", host="192.0.2.9"))
         scope: dict[str, Any] = {
-            "pharox": pharox,
             "ProxyFilters": pharox.ProxyFilters,
             "storage": storage,
-            "manager": RedisProxyManager(storage),
+            "url": server.url,
         }
+        eval(code[0], scope)
+        assert scope.pop("lease") is not None
 
         async def run() -> None:
-            await eval(code, scope)
+            await eval(code[1], scope)
 
         asyncio.run(run())
         assert scope["lease"] is not None
+        assert capsys.readouterr().out.startswith("http://192.0.2.9:")
         assert storage.list_leases() == []
 
 
@@ -55,4 +60,4 @@ def test_settings_shown_are_the_defaults() -> None:
     scope: dict[str, object] = {}
     exec(compile(settings_block, "README.md", "exec"), scope)
     assert scope["settings"] == Settings()
-    assert all(name in settings_block for name in Settings.model_fields)
+    assert all(f"    {name}=" in settings_block for name in Settings.model_fields)

@@ -18,12 +18,14 @@ import pytest
 import redis
 from pharox.models import Proxy, ProxyFilters, ProxyPool, SelectorStrategy
 
-from pharox_redis import RedisStorage, new_lease_id
+from pharox_redis import new_lease_id
 from pharox_redis.flows import leasing
 from pharox_redis.keys import Keys
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
+from tests.support.flavours import Maker
 from tests.support.invariants import check_invariants
-from tests.support.own_servers import KINDS, own_server, storage_on
+from tests.support.own_servers import KINDS, own_server
 from tests.support.stepping import Stepped
 
 COUNT, CHUNK_MS = 20_000, 2.0
@@ -48,10 +50,10 @@ print(worst * 1000, count)
 class Big:
     """The pool, on a server of its own whose commands are counted."""
 
-    def __init__(self, kind: str, url: str) -> None:
+    def __init__(self, kind: str, url: str, maker: Maker) -> None:
         self.kind, self.url = kind, url
         self.client = redis.Redis.from_url(url)
-        self.storage = storage_on(url, chunk_ms=CHUNK_MS)
+        self.storage = maker.storage_on(url, chunk_ms=CHUNK_MS)
         self.pool = ProxyPool(name="pool")
         self.storage.save_pool(self.pool)
         made = make_proxies(self.pool, COUNT, country="FR")
@@ -83,10 +85,12 @@ class Big:
         self.client.unlink(*names)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[*KINDS, "valkey-async"])
 def big(request: pytest.FixtureRequest) -> Iterator[Big]:
-    with own_server(request.param, {"appendonly": "no", "save": ""}) as server:
-        yield Big(request.param, server.url)
+    kind, _, flavour = request.param.partition("-")
+    options = {"appendonly": "no", "save": ""}
+    with own_server(kind, options) as server, Maker(flavour or "blocking") as maker:
+        yield Big(kind, server.url, maker)
 
 
 def first_match(
@@ -189,7 +193,7 @@ def test_a_fleet_on_a_new_filter_leaves_room_for_others(big: Big) -> None:
 
 def test_ending_twenty_thousand_things_is_done_in_chunks(big: Big) -> None:
     """Leases that are over (their records are gone already), and the pool itself at last."""
-    storage: RedisStorage = big.storage
+    storage: AnyStorage = big.storage
     storage.save_pool(other := ProxyPool(name="other"))
     storage.save_proxy(proxy := make_proxies(other, 1, max_concurrency=None)[0])
     keys, key = Keys(storage.settings.key_prefix), str(proxy.id)

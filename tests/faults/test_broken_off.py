@@ -17,10 +17,11 @@ import redis
 from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
 from pharox.models import Proxy, ProxyPool
 
-from pharox_redis import RedisStorage
 from pharox_redis.errors import PoolNameTakenError, ProxyPoolConflictError
 from pharox_redis.flows import Context, Flow, pools, proxies
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
+from tests.support.flavours import Maker
 from tests.support.invariants import check_invariants, dump
 from tests.support.own_servers import KINDS, own_server, storage_on
 from tests.support.stepping import Stepped
@@ -30,8 +31,8 @@ from tests.support.stepping import Stepped
 class World:
     """Pool a (three proxies, one leased), pool q, and the ids that an operation is about."""
 
-    first: RedisStorage
-    other: RedisStorage
+    first: AnyStorage
+    other: AnyStorage
     pool: ProxyPool
     bystander: ProxyPool
     members: list[Proxy]
@@ -47,11 +48,11 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield server.url
 
 
-def make_world(client: redis.Redis, url: str) -> World:
+def make_world(client: redis.Redis, url: str, maker: Maker) -> World:
     client.flushall()
     # Chunks so short that saves and purges take several calls.
-    first = storage_on(url, client, chunk_ms=0.03)
-    other = storage_on(url, client)
+    first = maker.storage_on(url, client, chunk_ms=0.03)
+    other = maker.storage_on(url, client)
     pool, bystander = ProxyPool(name="a"), ProxyPool(name="q")
     first.save_pool(pool)
     first.save_pool(bystander)
@@ -254,11 +255,12 @@ def cases() -> list[object]:
 
 @pytest.mark.parametrize(("url", "operation", "following"), cases(), indirect=["url"])
 def test_next_operation_recovers(
-    url: str, operation: Callable[[World], Flow[object]], following: Next
+    url: str, operation: Callable[[World], Flow[object]], following: Next, maker: Maker
 ) -> None:
     with redis.Redis.from_url(url) as client:
         for broken_after in range(100):
-            world = make_world(client, url)
+            maker.dismiss()
+            world = make_world(client, url, maker)
             if operation is create:
                 world.first.delete_pool(world.pool.id)
 

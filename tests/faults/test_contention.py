@@ -10,33 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import redis
 from pharox.async_helpers import with_lease_async
 from pharox.manager import ProxyManager
-from pharox.models import ProxyFilters, ProxyPool, SelectorStrategy
+from pharox.models import SelectorStrategy
 
-from pharox_redis import RedisProxyManager, RedisStorage
 from tests.conftest import StorageFactory
-from tests.support.builders import make_proxies
-from tests.support.own_servers import storage_on
+from tests.support.blocking import AnyStorage, manager_of
+from tests.support.contention import FILTERS, Seen, fill, judge, url_of
+from tests.support.flavours import Maker
 
-MANAGERS: dict[str, type[ProxyManager]] = {"own": RedisProxyManager, "stock": ProxyManager}
-FILTERS = {"all": None, "filtered": ProxyFilters(country="DE", none_of=[ProxyFilters(asn=7)])}
+pytestmark = pytest.mark.async_on_redis
 
-
-@dataclass
-class Seen:
-    """What one worker saw."""
-
-    leases: list[str] = field(default_factory=list)
-    peaks: dict[str, int] = field(default_factory=dict)
-    misses: int = 0
-    errors: list[str] = field(default_factory=list)
+MANAGERS: dict[str, Callable[[Any], Any]] = {"own": manager_of, "stock": ProxyManager}
 
 
 @dataclass(frozen=True)
@@ -63,8 +55,7 @@ def take_turns(manager: Any, watch: redis.Redis, name: str, turns: int, job: Job
                     continue
                 load = watch.incr(f"watch:{lease.proxy_id}")
                 held.append(lease)
-                seen.leases.append(str(lease.id))
-                seen.peaks[str(lease.proxy_id)] = max(load, seen.peaks.get(str(lease.proxy_id), 0))
+                seen.held(lease.id, lease.proxy_id, load)
             for lease in held:
                 watch.decr(f"watch:{lease.proxy_id}")
                 manager.release_proxy(lease)
@@ -73,9 +64,10 @@ def take_turns(manager: Any, watch: redis.Redis, name: str, turns: int, job: Job
     return seen
 
 
-def process(url: str, prefix: str, number: int, jobs: list[Job], pipes: Any) -> None:
+def process(url: str, prefix: str, flavour: str, number: int, jobs: list[Job], pipes: Any) -> None:
     """One worker process with four threads on one storage; the jobs one after the other."""
-    storage = storage_on(url, key_prefix=prefix)
+    maker = Maker(flavour)
+    storage = maker.storage_on(url, key_prefix=prefix)
     for job in jobs:
         shared = MANAGERS[job.manager](storage)
         pipes.send("ready")
@@ -90,54 +82,10 @@ def process(url: str, prefix: str, number: int, jobs: list[Job], pipes: Any) -> 
                 )
             )
         pipes.send(seen)
-    storage.close()
+    maker.close()
 
 
-def url_of(storage: RedisStorage) -> str:
-    options = storage.client.connection_pool.connection_kwargs
-    return f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
-
-
-def fill(storage: RedisStorage, count: int, limit: int | None, name: str = "fleet") -> set[str]:
-    """``count`` proxies that match the filter and some that do not; the ids of the former."""
-    pool = ProxyPool(name=name)
-    storage.save_pool(pool)
-    matching = make_proxies(pool, count, country="DE", max_concurrency=limit)
-    storage.add_proxies_bulk(
-        [
-            *make_proxies(pool, 3, country="DE", asn=7, max_concurrency=limit),
-            *matching,
-            *make_proxies(pool, 3, country="FR", max_concurrency=limit),
-        ]
-    )
-    return {str(proxy.id) for proxy in matching}
-
-
-def judge(
-    storage: RedisStorage,
-    seen: list[Seen],
-    limit: int | None,
-    allowed: set[str] | None,
-    name: str = "fleet",
-) -> int:
-    """What must hold of every run; returns the misses."""
-    assert [error for worker in seen for error in worker.errors] == []
-    ids = [lease for worker in seen for lease in worker.leases]
-    assert len(ids) == len(set(ids)) > 0
-    for worker in seen:
-        for proxy, peak in worker.peaks.items():
-            assert limit is None or peak <= limit, f"{proxy} had {peak} leases"
-            assert allowed is None or proxy in allowed, f"{proxy} does not match"
-    # Claims of the stock manager that nobody used (there are none) would still be held here.
-    stats = storage.get_pool_stats(name)
-    assert stats is not None
-    assert (stats.total_leases, stats.leased_proxies) == (0, 0)
-    assert stats.available_proxies == stats.total_proxies
-    assert storage.list_leases() == []
-    return sum(worker.misses for worker in seen)
-
-
-def test_processes(real_storage: RedisStorage) -> None:
+def test_processes(real_storage: AnyStorage, flavour: str) -> None:
     """Four processes with four threads each, three proxies; with no limit nobody ever misses."""
     jobs = [Job(f"{m} {limit}", m, limit) for m in MANAGERS for limit in (1, 2, 3, None)]
     allowed = {job: fill(real_storage, 3, job.limit, job.pool) for job in jobs}
@@ -146,7 +94,8 @@ def test_processes(real_storage: RedisStorage) -> None:
     workers, pipes = [], []
     for number in range(4):
         here, there = spawn.Pipe()
-        workers.append(spawn.Process(target=process, args=(url, prefix, number, jobs, there)))
+        task = (url, prefix, flavour, number, jobs, there)
+        workers.append(spawn.Process(target=process, args=task))
         workers[-1].start()
         there.close()
         pipes.append(here)
@@ -193,8 +142,9 @@ def test_threads(
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
-def test_tasks(real_storage: RedisStorage, manager: str) -> None:
-    """pharox's async helpers run the manager in worker threads, on behalf of many tasks."""
+def test_tasks(real_storage: AnyStorage, manager: str) -> None:
+    """pharox's async helpers run the manager in worker threads, on behalf of many tasks; tasks that
+    await an asyncio storage by themselves are in ``tests/aio/test_contention.py``."""
     fill(real_storage, 10, 2)
     shared = MANAGERS[manager](real_storage)
     watch, seen = real_storage.client, Seen()
@@ -206,9 +156,7 @@ def test_tasks(real_storage: RedisStorage, manager: str) -> None:
                     seen.misses += 1
                     continue
                 load = await asyncio.to_thread(watch.incr, f"watch:{lease.proxy_id}")
-                seen.leases.append(str(lease.id))
-                peak = seen.peaks.get(str(lease.proxy_id), 0)
-                seen.peaks[str(lease.proxy_id)] = max(load, peak)
+                seen.held(lease.id, lease.proxy_id, load)
                 await asyncio.to_thread(watch.decr, f"watch:{lease.proxy_id}")
 
     async def everybody() -> None:

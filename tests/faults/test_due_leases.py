@@ -16,11 +16,11 @@ from pharox.models import (
     SelectorStrategy,
 )
 
-from pharox_redis import RedisStorage
 from pharox_redis.errors import ProxyUnavailableError
 from pharox_redis.flows import leasing, pools
 from pharox_redis.keys import Keys
 from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants, dump
 from tests.support.stepping import Stepped
@@ -34,7 +34,7 @@ FILTERS = {
 }
 
 
-def leased_out(storage: RedisStorage, count: int = MANY) -> tuple[ProxyPool, list[Lease]]:
+def leased_out(storage: AnyStorage, count: int = MANY) -> tuple[ProxyPool, list[Lease]]:
     """A pool whose every proxy is leased; each country has half of them."""
     pool = ProxyPool(name="pool")
     storage.save_pool(pool)
@@ -74,7 +74,7 @@ def test_no_miss_while_something_is_due(
 @pytest.mark.parametrize("selector", list(SelectorStrategy))
 @pytest.mark.parametrize("what", ["acquire", "find", "stock"])
 def test_the_last_one_due_is_the_match(
-    real_storage: RedisStorage, selector: SelectorStrategy, what: str
+    real_storage: AnyStorage, selector: SelectorStrategy, what: str
 ) -> None:
     """A hundred others end before the only match does: the sweep must reach it."""
     pool, leases = leased_out(real_storage, 100)
@@ -122,7 +122,7 @@ def test_a_sweep_counts_each_lease_once(
     assert len(left.many["lease"]) == (0 if forget else MANY)
 
 
-def test_released_after_it_was_over_and_twice(storage: RedisStorage) -> None:
+def test_released_after_it_was_over_and_twice(storage: AnyStorage) -> None:
     _, leases = leased_out(storage, 4)
     over, swept, twice, forgotten = leases
     expire_leases(storage, [over, swept])
@@ -183,7 +183,7 @@ def test_a_lapsed_claim(make_storage: StorageFactory) -> None:
     assert not storage.client.exists(Keys(storage.settings.key_prefix).claims(pool.id))
 
 
-def test_a_status_change_meets_due_leases(storage: RedisStorage) -> None:
+def test_a_status_change_meets_due_leases(storage: AnyStorage) -> None:
     _, leases = leased_out(storage, 4)
     banned = storage.get_proxy(leases[0].proxy_id)
     storage.save_proxy(banned.model_copy(update={"status": ProxyStatus.BANNED}))

@@ -19,11 +19,12 @@ import redis
 from pharox.exceptions import PharoxError
 from pharox.models import Proxy, ProxyPool
 
-from pharox_redis import RedisStorage
 from pharox_redis.flows import Flow, leases, leasing, pools, proxies
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
+from tests.support.flavours import Maker
 from tests.support.invariants import check_invariants
-from tests.support.own_servers import own_server, storage_on
+from tests.support.own_servers import own_server
 from tests.support.stepping import Stepped, interleave, schedules
 
 
@@ -31,7 +32,7 @@ from tests.support.stepping import Stepped, interleave, schedules
 class World:
     """Pool a with two proxies and a lease, pool q empty, and models of what may be made."""
 
-    storages: tuple[RedisStorage, RedisStorage]
+    storages: tuple[AnyStorage, AnyStorage]
     a: ProxyPool
     q: ProxyPool
     members: list[Proxy]
@@ -41,7 +42,7 @@ class World:
     )
 
 
-Part = Callable[[World, RedisStorage], Flow[Any]]
+Part = Callable[[World, AnyStorage], Flow[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,10 @@ def client() -> Iterator[redis.Redis]:
         made.close()
 
 
-def make_world(client: redis.Redis) -> World:
+def make_world(client: redis.Redis, maker: Maker) -> World:
     client.flushall()
-    one, two = storage_on("", client), storage_on("", client)
+    maker.dismiss()
+    one, two = maker.storage_on("", client), maker.storage_on("", client)
     a, q = ProxyPool(name="a"), ProxyPool(name="q")
     one.save_pool(a)
     one.save_pool(q)
@@ -74,7 +76,7 @@ def named(name: str, which: str = "a") -> Part:
 
 
 def save_proxy(which: Callable[[World], Proxy], to: str = "a") -> Part:
-    def part(world: World, storage: RedisStorage) -> Flow[Any]:
+    def part(world: World, storage: AnyStorage) -> Flow[Any]:
         given = which(world).model_copy(update={"pool_id": getattr(world, to).id})
         return proxies.save_proxies(storage._context, [given])
 
@@ -89,27 +91,27 @@ def fresh(world: World) -> Proxy:
     return world.fresh
 
 
-def delete_pool(world: World, storage: RedisStorage) -> Flow[Any]:
+def delete_pool(world: World, storage: AnyStorage) -> Flow[Any]:
     return pools.delete_pool(storage._context, world.a.id)
 
 
-def delete_member(world: World, storage: RedisStorage) -> Flow[Any]:
+def delete_member(world: World, storage: AnyStorage) -> Flow[Any]:
     return proxies.delete_proxy(storage._context, world.members[0].id)
 
 
-def delete_fresh(world: World, storage: RedisStorage) -> Flow[Any]:
+def delete_fresh(world: World, storage: AnyStorage) -> Flow[Any]:
     return proxies.delete_proxy(storage._context, world.fresh.id)
 
 
-def ensure_new(world: World, storage: RedisStorage) -> Flow[Any]:
+def ensure_new(world: World, storage: AnyStorage) -> Flow[Any]:
     return pools.ensure_pool(storage._context, "new")
 
 
-def acquire(world: World, storage: RedisStorage) -> Flow[Any]:
+def acquire(world: World, storage: AnyStorage) -> Flow[Any]:
     return leasing.acquire(storage._context, "a", "worker", 60, None, None, None)
 
 
-def sweep(world: World, storage: RedisStorage) -> Flow[Any]:
+def sweep(world: World, storage: AnyStorage) -> Flow[Any]:
     return leases.sweep_all(storage._context)
 
 
@@ -170,14 +172,32 @@ def agree(world: World, pair: str, flows: tuple[Stepped, Stepped]) -> None:
                 assert one.get_proxy(proxy.id).pool_id == pool.id
 
 
-@pytest.mark.parametrize("switches", [2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("after", [None, 1, pytest.param(0, marks=pytest.mark.slow)])
+SWITCHES = pytest.mark.parametrize("switches", [2, pytest.param(4, marks=pytest.mark.slow)])
+
+
+@SWITCHES
 @pytest.mark.parametrize("pair", PAIRS)
-def test_in_every_order(client: redis.Redis, pair: str, after: int | None, switches: int) -> None:
+def test_in_every_order(client: redis.Redis, maker: Maker, pair: str, switches: int) -> None:
+    try_all_orders(client, maker, pair, None, switches)
+
+
+@pytest.mark.blocking_only("what a killed process has left is the same whichever driver it had")
+@SWITCHES
+@pytest.mark.parametrize("after", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_in_every_order_and_one_is_killed(
+    client: redis.Redis, maker: Maker, pair: str, after: int, switches: int
+) -> None:
+    try_all_orders(client, maker, pair, after, switches)
+
+
+def try_all_orders(
+    client: redis.Redis, maker: Maker, pair: str, after: int | None, switches: int
+) -> None:
     tried, wrong = 0, list[str]()
 
     def run(choices: list[int]) -> list[int]:
-        world = make_world(client)
+        world = make_world(client, maker)
         one, two = world.storages
         flows = (
             Stepped(one, lambda _: PAIRS[pair][0](world, one)),

@@ -12,19 +12,18 @@ import redis
 from pharox.manager import ProxyManager
 from pharox.models import Lease, LeaseStatus, ProxyPool
 
-from pharox_redis import RedisProxyManager, RedisStorage
+from tests.support.blocking import AnyStorage, manager_of
 from tests.support.builders import make_proxies
-from tests.support.own_servers import storage_on
+from tests.support.flavours import Maker
 from tests.support.timetravel import expire_leases, lapse_claims
 
 WORKERS, EACH = 3, 2
 
 
-def work(url: str, prefix: str, manager: str, name: str, pipe: Any) -> None:
+def work(url: str, prefix: str, flavour: str, manager: str, name: str, pipe: Any) -> None:
     """Take leases and a claim, say so, and wait to be killed."""
-    storage = storage_on(url, key_prefix=prefix, claim_seconds=60)
-    kind = RedisProxyManager if manager == "own" else ProxyManager
-    shared = kind(storage)
+    storage = Maker(flavour).storage_on(url, key_prefix=prefix, claim_seconds=60)
+    shared = manager_of(storage) if manager == "own" else ProxyManager(storage)
     held = []
     for _ in range(EACH):
         lease = shared.acquire_proxy("pool", name, 600)
@@ -37,7 +36,7 @@ def work(url: str, prefix: str, manager: str, name: str, pipe: Any) -> None:
 
 @pytest.mark.parametrize("manager", ["own", "stock"])
 def test_their_leases_end_by_time(
-    real_storage: RedisStorage, real_client: redis.Redis, manager: str
+    real_storage: AnyStorage, real_client: redis.Redis, flavour: str, manager: str
 ) -> None:
     storage, pool = real_storage, ProxyPool(name="pool")
     storage.save_pool(pool)
@@ -50,7 +49,7 @@ def test_their_leases_end_by_time(
         here, there = spawn.Pipe()
         worker = spawn.Process(
             target=work,
-            args=(url, storage.settings.key_prefix, manager, f"w{number}", there),
+            args=(url, storage.settings.key_prefix, flavour, manager, f"w{number}", there),
         )
         worker.start()
         there.close()

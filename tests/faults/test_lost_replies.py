@@ -25,10 +25,10 @@ from pharox.models import (
     SelectorStrategy,
 )
 
-from pharox_redis import RedisProxyManager, RedisStorage
 from pharox_redis.flows.pools import names
 from pharox_redis.keys import Keys, pool_tag
 from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage, manager_of
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants
 from tests.support.lossy import LossyRelay
@@ -41,8 +41,8 @@ class Line:
     """A storage behind the relay, one that is not, and a pool of three proxies."""
 
     relay: LossyRelay
-    shaky: RedisStorage
-    sound: RedisStorage
+    shaky: AnyStorage
+    sound: AnyStorage
     pool: ProxyPool
     proxies: list[Proxy]
 
@@ -69,7 +69,7 @@ def acquire(line: Line) -> Iterator[None]:
 
 def acquire_by_round_robin(line: Line) -> Iterator[None]:
     yield
-    manager = RedisProxyManager(line.shaky)
+    manager = manager_of(line.shaky)
     lease = manager.acquire_proxy(line.pool.name, selector=SelectorStrategy.ROUND_ROBIN)
     assert lease is not None and line.leases() == [lease.id]
     assert lease.proxy.current_leases == 1

@@ -28,12 +28,14 @@ from pharox.models import (
     SelectorStrategy,
 )
 
-from pharox_redis import RedisProxyManager, RedisStorage, new_lease_id
+from pharox_redis import new_lease_id
 from pharox_redis.errors import StorageFullError
 from pharox_redis.flows import Context, Flow, pools, proxies
+from tests.support.blocking import AnyStorage, manager_of
 from tests.support.builders import make_proxies, make_proxy
+from tests.support.flavours import Maker
 from tests.support.invariants import check_invariants
-from tests.support.own_servers import KINDS, own_server, raw_dump, storage_on
+from tests.support.own_servers import KINDS, own_server, raw_dump
 from tests.support.stepping import Stepped
 from tests.support.timetravel import expire_leases
 
@@ -44,7 +46,7 @@ GERMAN = ProxyFilters(country="DE")
 class World:
     """A pool of twenty proxies, six of them leased, with a filtered view in use."""
 
-    storage: RedisStorage
+    storage: AnyStorage
     client: redis.Redis
     pool: ProxyPool
     proxies: list[Proxy]
@@ -73,10 +75,10 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(url: str) -> Iterator[World]:
+def world(url: str, maker: Maker) -> Iterator[World]:
     client = redis.Redis.from_url(url)
     client.flushall()
-    storage = storage_on(url, client)
+    storage = maker.storage_on(url, client)
     pool = ProxyPool(name="pool")
     storage.save_pool(pool)
     made = make_proxies(pool, 10, country="DE") + make_proxies(pool, 10, country="FR")
@@ -103,7 +105,7 @@ def test_release_and_sweep_work(world: World) -> None:
     expire_leases(storage, world.leases[:2])
     with world.full():
         storage.release_lease(world.leases[2])
-        RedisProxyManager(storage).release_proxy(world.leases[3])
+        manager_of(storage).release_proxy(world.leases[3])
         assert storage.cleanup_expired_leases() == 2
         assert {lease.id for lease in storage.list_leases()} == {
             lease.id for lease in world.leases[4:]

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-import redis
 from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
 from pharox.manager import ProxyManager
 from pharox.models import ProxyFilters, ProxyPool, SelectorStrategy
 
-from pharox_redis import RedisProxyManager, RedisStorage
+from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage, manager_of
 from tests.support.builders import make_proxies
+from tests.support.flavours import Maker, before_each_trip
 from tests.support.invariants import check_invariants
-from tests.support.own_servers import KINDS, own_server, storage_on
+from tests.support.own_servers import KINDS, own_server
 from tests.support.timetravel import expire_leases
 
 GERMAN = ProxyFilters(country="DE")
 
 
-def fill(storage: RedisStorage, *names: str, count: int = 4) -> list[ProxyPool]:
+def fill(storage: AnyStorage, *names: str, count: int = 4) -> list[ProxyPool]:
     pools = [ProxyPool(name=name) for name in names]
     for pool in pools:
         storage.save_pool(pool)
@@ -32,49 +32,16 @@ def fill(storage: RedisStorage, *names: str, count: int = 4) -> list[ProxyPool]:
     return pools
 
 
-class Forgetful:
-    """Flushes the script cache before each command or pipeline that a client sends."""
-
-    def __init__(self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.flushes = 0
-        send, pipeline = client.execute_command, client.pipeline
-
-        def flush() -> None:
-            self.flushes += 1
-            send("SCRIPT", "FLUSH", "SYNC")
-
-        def execute_command(*args: Any, **options: Any) -> Any:
-            if args[0] == "EVALSHA":
-                flush()
-            return send(*args, **options)
-
-        def make_pipeline(*args: Any, **options: Any) -> Any:
-            made = pipeline(*args, **options)
-            execute = made.execute
-
-            def run(*more: Any, **rest: Any) -> Any:
-                flush()
-                return execute(*more, **rest)
-
-            monkeypatch.setattr(made, "execute", run)
-            return made
-
-        monkeypatch.setattr(client, "execute_command", execute_command)
-        monkeypatch.setattr(client, "pipeline", make_pipeline)
-
-
-def test_no_command_finds_its_script(
-    real_storage: RedisStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_command_finds_its_script(make_real_storage: StorageFactory) -> None:
     """Single calls and pipelines: each script is unknown each time."""
-    forgetful = Forgetful(real_storage.client, monkeypatch)
-    storage = RedisStorage(real_storage.client, real_storage.settings)
+    storage, flushes = make_real_storage(), list[bool]()
+    before_each_trip(storage, lambda _: flushes.append(storage.client.script_flush("SYNC")))
     pools = fill(storage, "one", "two", "three")
     leases = [
         lease
         for pool in pools
         for lease in (
-            RedisProxyManager(storage).acquire_proxy(pool.name, "w", 60),
+            manager_of(storage).acquire_proxy(pool.name, "w", 60),
             ProxyManager(storage).acquire_proxy(pool.name, "w", 60, GERMAN),
         )
         if lease is not None
@@ -88,10 +55,10 @@ def test_no_command_finds_its_script(
     storage.release_lease(leases[4])
     storage.delete_pool(pools[0].id)
     assert [lease.id for lease in storage.list_leases()] == [leases[5].id]
-    assert forgetful.flushes > 30
+    assert len(flushes) > 30
 
 
-def test_flushes_in_mid_run(real_storage: RedisStorage) -> None:
+def test_flushes_in_mid_run(real_storage: AnyStorage) -> None:
     fill(real_storage, "one", "two")
     started, over = threading.Event(), threading.Event()
 
@@ -101,7 +68,7 @@ def test_flushes_in_mid_run(real_storage: RedisStorage) -> None:
             real_storage.client.script_flush("SYNC")
 
     def work(number: int) -> int:
-        manager, taken = RedisProxyManager(real_storage), 0
+        manager, taken = manager_of(real_storage), 0
         for turn in range(30):
             lease = manager.acquire_proxy(("one", "two")[turn % 2], f"w{number}", 60)
             if lease is not None:
@@ -123,11 +90,11 @@ def test_flushes_in_mid_run(real_storage: RedisStorage) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_crash_with_the_append_only_file(kind: str) -> None:
+def test_crash_with_the_append_only_file(kind: str, maker: Maker) -> None:
     with own_server(kind) as server:
-        storage = storage_on(server.url, predicate_scan_limit=10)
+        storage = maker.storage_on(server.url, predicate_scan_limit=10)
         fill(storage, "pool", count=6)
-        manager = RedisProxyManager(storage)
+        manager = manager_of(storage)
         leases = [manager.acquire_proxy("pool", "w", 600, GERMAN) for _ in range(3)]
         claimed = storage.find_available_proxy("pool")
         assert claimed is not None
@@ -149,11 +116,11 @@ def test_crash_with_the_append_only_file(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_restart_of_an_empty_server(kind: str) -> None:
+def test_restart_of_an_empty_server(kind: str, maker: Maker) -> None:
     with own_server(kind, {"appendonly": "no", "save": ""}) as server:
-        storage = storage_on(server.url)
+        storage = maker.storage_on(server.url)
         pools = fill(storage, "pool", "other")
-        own, stock = RedisProxyManager(storage), ProxyManager(storage)
+        own, stock = manager_of(storage), ProxyManager(storage)
         for selector in SelectorStrategy:
             for _ in range(2):  # the second time the filter's view is asked for
                 lease = own.acquire_proxy("pool", "w", 60, GERMAN, selector)

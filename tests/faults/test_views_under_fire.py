@@ -17,10 +17,10 @@ import pytest
 import redis
 from pharox.models import Proxy, ProxyFilters, ProxyPool, ProxyStatus, SelectorStrategy
 
-from pharox_redis import RedisStorage
 from pharox_redis.flows import leasing
 from pharox_redis.keys import Keys
 from tests.conftest import StorageFactory
+from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies, make_proxy
 from tests.support.invariants import check_invariants
 from tests.support.stepping import Stepped
@@ -29,7 +29,7 @@ GERMAN, FRENCH = ProxyFilters(country="DE"), ProxyFilters(country="FR")
 SELECTORS = list(SelectorStrategy)
 
 
-def fill(storage: RedisStorage, count: int) -> tuple[ProxyPool, list[Proxy]]:
+def fill(storage: AnyStorage, count: int) -> tuple[ProxyPool, list[Proxy]]:
     """A pool of French proxies; the last tenth is German."""
     pool = ProxyPool(name="pool")
     storage.save_pool(pool)
@@ -40,13 +40,13 @@ def fill(storage: RedisStorage, count: int) -> tuple[ProxyPool, list[Proxy]]:
     return pool, made
 
 
-def views(storage: RedisStorage, pool: ProxyPool) -> list[str]:
+def views(storage: AnyStorage, pool: ProxyPool) -> list[str]:
     keys = Keys(storage.settings.key_prefix)
     names = storage.client.hkeys(keys.views(pool.id))
     return [keys.view(pool.id, name.decode()) for name in names]
 
 
-def free_matches(storage: RedisStorage, pool: ProxyPool, filters: ProxyFilters) -> set[UUID]:
+def free_matches(storage: AnyStorage, pool: ProxyPool, filters: ProxyFilters) -> set[UUID]:
     return {
         proxy.id
         for proxy in storage.list_proxies(pool.id)
@@ -58,7 +58,7 @@ def free_matches(storage: RedisStorage, pool: ProxyPool, filters: ProxyFilters) 
 
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_any_views_evicted_before_any_call(
-    real_storage: RedisStorage, selector: SelectorStrategy
+    real_storage: AnyStorage, selector: SelectorStrategy
 ) -> None:
     pool, _ = fill(real_storage, 60)
     asked = (ProxyFilters(), GERMAN, FRENCH)
@@ -84,15 +84,15 @@ def test_any_views_evicted_before_any_call(
         check_invariants(real_storage)
 
 
-Event = Callable[[RedisStorage, ProxyPool, list[Proxy], random.Random], None]
+Event = Callable[[AnyStorage, ProxyPool, list[Proxy], random.Random], None]
 
 
-def evict(storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
+def evict(storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
     storage.client.unlink(rng.choice(views(storage, pool)))
 
 
 def reattribute(
-    storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random
+    storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random
 ) -> None:
     at = rng.randrange(len(made) - 1)
     country = "FR" if made[at].country == "DE" else "DE"
@@ -100,22 +100,22 @@ def reattribute(
     storage.save_proxy(made[at])
 
 
-def delete(storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
+def delete(storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
     storage.delete_proxy(made.pop(rng.randrange(len(made) - 1)).id)
 
 
-def insert(storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
+def insert(storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
     made.insert(0, make_proxy(pool, country=rng.choice(["DE", "FR"])))
     storage.save_proxy(made[0])
 
 
-def ban(storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
+def ban(storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
     at = rng.randrange(len(made) - 1)
     made[at] = made[at].model_copy(update={"status": rng.choice(list(ProxyStatus))})
     storage.save_proxy(made[at])
 
 
-def lease(storage: RedisStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
+def lease(storage: AnyStorage, pool: ProxyPool, made: list[Proxy], rng: random.Random) -> None:
     proxy = made[rng.randrange(len(made) - 1)]
     if storage.get_proxy(proxy.id).current_leases == 0:
         storage.create_lease(proxy, "other", 60)
@@ -223,7 +223,7 @@ def test_idle_views_are_dropped(
         check_invariants(storage)
 
 
-def test_evictions_under_load(real_storage: RedisStorage, real_client: redis.Redis) -> None:
+def test_evictions_under_load(real_storage: AnyStorage, real_client: redis.Redis) -> None:
     pool, _ = fill(real_storage, 300)  # thirty German ones, four workers: a match is always free
 
     def work(number: int) -> list[str]:

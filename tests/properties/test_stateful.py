@@ -1,9 +1,10 @@
 """Random histories, played on the storage and on the model side by side.
 
-The machine does to a ``RedisStorage`` what any caller may do (in random order, from two clients
-that share a prefix but no cache) and the same to :class:`tests.support.oracle.Oracle`. After every
-step both must have chosen the same proxy, or failed with the same kind of error, and must show the
-same pools, proxies, lease counts and figures. Ids come from the test data, because ids break ties.
+The machine does to a storage, of either flavour, what any caller may do (in random order, from two
+clients that share a prefix but no cache) and the same to :class:`tests.support.oracle.Oracle`.
+After every step both must have chosen the same proxy, or failed with the same kind of error, and
+must show the same pools, proxies, lease counts and figures. Ids come from the test data, because
+ids break ties.
 
 Settings are part of the data: few views, none, views that idle out at once, chunks of a
 microsecond (every loop of a script stops as early as it may), no claims, no retention; pools that
@@ -51,7 +52,9 @@ from pharox.models import (
     SelectorStrategy,
 )
 
-from pharox_redis import RedisProxyManager, RedisStorage, Settings
+from pharox_redis import Settings
+from tests.support.blocking import AnyStorage, manager_of
+from tests.support.flavours import Maker
 from tests.support.invariants import check_invariants
 from tests.support.oracle import Oracle
 from tests.support.timetravel import expire_leases, lapse_claims
@@ -161,7 +164,7 @@ Wish = tuple[ProxyFilters | None, SelectorStrategy | None]
 class Patience:
     """Counts a client's script calls, so that a flow that never ends fails, and shrinks."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: Any) -> None:
         self.calls = 0
         send = client.execute_command
 
@@ -170,19 +173,20 @@ class Patience:
             assert self.calls < PATIENCE, f"{PATIENCE} script calls, and no end: {args[2:]}"
             return send(*args, **options)
 
-        client.execute_command = counted  # type: ignore[method-assign]
+        client.execute_command = counted
 
 
 class Fleet(RuleBasedStateMachine):
     """Two clients of one prefix, and the model of what they must see."""
 
     client: redis.Redis
+    maker: Maker
     patience: Patience
 
     def __init__(self) -> None:
         super().__init__()
         self.prefix = f"s{secrets.token_hex(5)}"
-        self.both: tuple[RedisStorage, RedisStorage] | None = None
+        self.both: tuple[AnyStorage, AnyStorage] | None = None
         self.leases: list[tuple[Lease, Lease]] = []
         self.graveyard: list[UUID] = []
         self.claimed: tuple[bool, UUID, UUID] | None = None
@@ -209,7 +213,10 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         self.favourites = favourites
         chosen = Settings(key_prefix=self.prefix, **limits)
-        self.both = (RedisStorage(self.client, chosen), RedisStorage(self.client, chosen))
+        self.both = (
+            self.maker.storage(self.client, chosen),
+            self.maker.storage(self.client, chosen),
+        )
         self.model = Oracle(retains=limits["lease_retention"] > 0)
         pool = ProxyPool(id=pool_id, name=NAMES[0])
         self.agree(lambda s: s.save_pool(pool), False)
@@ -232,13 +239,14 @@ class Fleet(RuleBasedStateMachine):
         try:
             check_invariants(self.both[0], limits=self.limits_hold)
         finally:
+            self.maker.dismiss()
             keys = list(self.client.scan_iter(match=f"{self.prefix}:*", count=1000))
             if keys:
                 self.client.unlink(*keys)
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def real(self, second: bool) -> RedisStorage:
+    def real(self, second: bool) -> AnyStorage:
         assert self.both
         return self.both[second]
 
@@ -455,7 +463,7 @@ class Fleet(RuleBasedStateMachine):
         lease = self.model.create_lease(proxy, consumer, 300) if proxy else None
         if via == "manager":
             seen: list[AcquireEventPayload] = []
-            manager = RedisProxyManager(storage)
+            manager = manager_of(storage)
             manager.register_acquire_callback(seen.append)
             got = manager.acquire_proxy(name, consumer, 300, filters, selector)
             self.same_figures(seen[0].pool_stats, self.model.get_pool_stats(name))
@@ -557,7 +565,7 @@ class Fleet(RuleBasedStateMachine):
     def release(self, pick: int, managed: bool, second: bool) -> None:
         got, wanted = self.leases[-1 - pick % len(self.leases)]
         if managed:
-            RedisProxyManager(self.real(second)).release_proxy(got)
+            manager_of(self.real(second)).release_proxy(got)
         else:
             self.real(second).release_lease(got)
         self.model.release_lease(wanted)
@@ -743,8 +751,9 @@ class Fleet(RuleBasedStateMachine):
         check_invariants(self.real(False), limits=self.limits_hold)
 
 
-def play(client: redis.Redis, examples: int, steps: int) -> None:
-    machine = type("TheFleet", (Fleet,), {"client": client, "patience": Patience(client)})
+def play(client: redis.Redis, maker: Maker, examples: int, steps: int) -> None:
+    parts = {"client": client, "maker": maker, "patience": Patience(maker.talker(client))}
+    machine = type("TheFleet", (Fleet,), parts)
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -760,17 +769,20 @@ def play(client: redis.Redis, examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.async_on_redis
 @pytest.mark.timeout(600)
-def test_histories(client: redis.Redis, target: str) -> None:
+def test_histories(client: redis.Redis, maker: Maker, target: str) -> None:
     """A step on the fake takes ten times as long as on a server. It is over in seconds unless it
     fails: then a small history is looked for, which may take minutes."""
+    share = 1 if maker.flavour == "blocking" else 2  # each call passes from thread to thread
     if target == "fake":
-        play(client, examples=25, steps=20)
+        play(client, maker, examples=25 // share, steps=20)
     else:
-        play(client, examples=120, steps=30)
+        play(client, maker, examples=120 // share, steps=30)
 
 
+@pytest.mark.async_on_redis
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_long_histories(client: redis.Redis) -> None:
-    play(client, examples=600, steps=60)
+def test_long_histories(client: redis.Redis, maker: Maker) -> None:
+    play(client, maker, examples=600, steps=60)

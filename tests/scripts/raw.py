@@ -124,6 +124,17 @@ class Bench:
         self.call("create_lease", **args)
         return str(args["lease_id"])
 
+    def release(self, lease_id: str, number: int = 0, **changes: Any) -> Any:
+        """The reply of a release; ``void="1"`` also voids an id that is not known."""
+        args: dict[str, Any] = {
+            "lease_id": lease_id,
+            "proxy_id": self.id(number),
+            "retention_ms": 30_000,
+            "want_stats": "",
+            "void": "",
+        }
+        return self.call("release", **{**args, **changes})
+
     def end(self, lease_id: str, number: int = 0, ago_ms: int = 1000) -> None:
         """Let a lease or a claim (``!token``) have been over for a while, unswept."""
         ended = self.now() - ago_ms

@@ -63,13 +63,7 @@ def test_sent_twice_it_leases_once(bench: Bench) -> None:
 def test_a_known_lease_that_ended_is_returned_as_ended(bench: Bench) -> None:
     args = bench.acquire_args()
     reply = bench.call("acquire", **args)
-    bench.call(
-        "release",
-        lease_id=args["lease_id"],
-        proxy_id=reply[5],
-        retention_ms=30_000,
-        want_stats="",
-    )
+    bench.release(args["lease_id"], proxy_id=reply[5])
     with bench.unchanged():
         again = bench.call("acquire", **args)
     assert again[:3] == reply[:3] and again[3] >= reply[1] and again[8] == 0
@@ -157,13 +151,7 @@ def test_a_filter_seen_before_is_registered(bench: Bench) -> None:
     asked = question(GERMAN)
     assert bench.acquire(**asked)[5] == bench.id()
     assert set(bench.get("views")) == {"f0"}
-    bench.call(
-        "release",
-        lease_id=next(iter(bench.get("held", bench.id()))),
-        proxy_id=bench.id(),
-        retention_ms=0,
-        want_stats="",
-    )
+    bench.release(next(iter(bench.get("held", bench.id()))), retention_ms=0)
     assert bench.acquire(**{**asked, "hints": "s"})[5] == bench.id()
     assert bench.get("views")["f1"] == f"{asked['digest']} {asked['program']}"
     assert set(bench.get("used")) == {"f1"}

@@ -107,7 +107,12 @@ def release(bench: Bench) -> dict[str, Any]:
         "proxy_id": bench.id(1),
         "retention_ms": 1000,
         "want_stats": "1",
+        "void": "",
     }
+
+
+def release_void(bench: Bench) -> dict[str, Any]:
+    return {**release(bench), "lease_id": bench.lease_id(), "void": "1"}
 
 
 def add_health(bench: Bench) -> dict[str, Any]:
@@ -158,6 +163,7 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "purge_pool": ("purge_pool", lambda bench: {"chunk_us": 1000, "final": "1"}),
     "purge_proxy": ("purge_proxy", lambda bench: {"proxy_id": bench.id()}),
     "release": ("release", release),
+    "release, void": ("release", release_void),
     "save_pool": (
         "save_pool",
         lambda bench: {

@@ -25,7 +25,7 @@ def test_one_that_is_over_but_not_swept(bench: Bench) -> None:
 
 def test_a_released_one(bench: Bench) -> None:
     lease_id = bench.lease()
-    bench.call("release", lease_id=lease_id, proxy_id=bench.id(), retention_ms=1000, want_stats="")
+    bench.release(lease_id, retention_ms=1000)
     reply = bench.call("get_lease", lease_id=lease_id)
     assert reply[3] <= reply[5] < reply[4]
 

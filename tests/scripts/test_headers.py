@@ -21,6 +21,11 @@ SCRIPTS = sorted(path.stem for path in ROOT.glob("*.lua"))
 INCLUDES = sorted(path.stem for path in ROOT.glob("includes/*.lua"))
 PACKAGE = Path(pharox_redis.__file__).parent
 SECTIONS = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COMPLEXITY")
+CODES = r"\bPHAROX_[A-Z_]+|\bTRYAGAIN\b"
+# What every script begins with, its arguments bound, that touches more than its own key.
+GUARD = ["if moving(pool) then", "  return redis.error_reply('TRYAGAIN ' .. pool)", "end"]
+# What the guard asks for; nothing ever stands there.
+NEVER = ["pool .. ':never'", "pool .. ':nor'"]
 
 
 def own(name: str) -> str:
@@ -71,20 +76,29 @@ def test_sections(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_reads_only_means_it(name: str) -> None:
-    commands = set(re.findall(r"redis\.call\('([A-Z]+)'", resolve(ROOT, name)))
+    commands = set(re.findall(r"redis\.p?call\('([A-Z]+)'", resolve(ROOT, name)))
     assert commands or "redis.call(" in resolve(ROOT, name)
     if "Reads only." in " ".join(header(name)[""]):
         assert commands <= READS
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_every_argument_is_bound_to_its_name_first(name: str) -> None:
+def bound(name: str) -> list[str]:
+    """The statements that give a script's arguments the names of its comment."""
     script = load(name)
     wanted = [f"local {key} = KEYS[{i}]" for i, key in enumerate(script.keys, 1)]
     wanted += [f"local {argument} = ARGV[{i}]" for i, argument in enumerate(script.argv, 1)]
     if script.rest:
         wanted.append(f"local {script.rest} = {len(script.argv) + 1}")
-    statements = [line for line in code(own(name)).splitlines() if line.strip()]
+    return wanted
+
+
+def statements_of(name: str) -> list[str]:
+    return [line for line in code(own(name)).splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_argument_is_bound_to_its_name_first(name: str) -> None:
+    script, wanted, statements = load(name), bound(name), statements_of(name)
     assert statements[: len(wanted)] == wanted
     rest = "\n".join(statements[len(wanted) :])
     assert "KEYS[" not in rest and (script.rest or "ARGV" not in rest)
@@ -98,16 +112,42 @@ def test_one_key(name: str) -> None:
     assert load(name).keys == (("directory",) if name == "swap_entry" else ("pool",))
 
 
+# -- a slot on the move ----------------------------------------------------------------------------
+
+
+def other_keys(text: str) -> list[str]:
+    """Where a text makes a key from the pool's, but for those that nothing ever stands under."""
+    made: list[str] = re.findall(r"\bpool \.\. '[^']*'", code(text))
+    return [key for key in made if key not in NEVER]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_touches_other_keys_asks_first_whether_all_are_here(name: str) -> None:
+    statements = statements_of(name)[len(bound(name)) :]
+    guarded = bool(other_keys(resolve(ROOT, name)))
+    assert (statements[: len(GUARD)] == GUARD) == guarded
+    # Nowhere else: between two writes there is no way back.
+    assert "\n".join(statements).count("moving(") == guarded
+    assert guarded == (name not in ("get_pool", "hide_pool", "swap_entry"))
+
+
+def test_the_guard_looks_at_two_keys_that_nobody_writes() -> None:
+    assert re.findall(r"\bpool \.\. '[^']*'", own("includes/moving")) == NEVER
+    for name in ALL_FILES:
+        if name != "includes/moving":
+            assert not set(NEVER) & set(re.findall(r"\bpool \.\. '[^']*'", own(name))), name
+
+
 # -- errors ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_errors_are_those_of_the_code(name: str) -> None:
-    raised = set(re.findall(r"PHAROX_[A-Z_]+", code(resolve(ROOT, name))))
-    told = set(re.findall(r"PHAROX_[A-Z_]+", " ".join(header(name)["ERRORS"])))
+    raised = set(re.findall(CODES, code(resolve(ROOT, name))))
+    told = set(re.findall(CODES, " ".join(header(name)["ERRORS"])))
     assert raised == told
     assert told or header(name)["ERRORS"] == ["none"]
-    assert told <= errors._REFUSALS.keys()
+    assert told <= errors._REFUSALS.keys() | {"TRYAGAIN"} and "TRYAGAIN" in errors._UNAVAILABLE
 
 
 def test_every_known_refusal_is_raised_by_a_script() -> None:
@@ -119,9 +159,9 @@ def test_every_known_refusal_is_raised_by_a_script() -> None:
 def test_refusals_name_what_was_refused(name: str) -> None:
     text = code(own(name))
     replies = re.findall(r"redis\.error_reply\((.*)\)", text)
-    assert len(replies) == text.count("error_reply") == text.count("PHAROX_")
+    assert len(replies) == text.count("error_reply") == len(re.findall(CODES, text))
     for reply in replies:
-        assert re.fullmatch(r"'PHAROX_[A-Z_]+ ([a-z_]+'|' \.\. .+|[a-z]+:' \.\. .+)", reply), reply
+        assert re.fullmatch(rf"'({CODES}) ([a-z_]+'|' \.\. .+|[a-z]+:' \.\. .+)", reply), reply
         assert f"return redis.error_reply({reply})" in text
 
 
@@ -142,13 +182,14 @@ ALL_FILES = [*SCRIPTS, *(f"includes/{name}" for name in INCLUDES)]
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_only_known_commands(name: str) -> None:
     text = code(own(name))
-    calls = re.findall(r"redis\.call\(([^,)]+)", text)
+    calls = re.findall(r"redis\.p?call\(([^,)]+)", text)
     literals = set(re.findall(r"'([A-Z]+)'", " ".join(calls)))
     # A call that chooses its command between two names both.
     assert all(re.search(r"'[A-Z]+'$", call) for call in calls)
     assert literals <= READS | WRITES
-    # note_use alone may fail and go on: a miss must not become an error when memory is full.
-    assert "redis.pcall" not in text or name == "includes/note_use"
+    # These alone may fail and go on: a miss must not become an error when memory is full, and
+    # that two keys cannot be looked at together is what tells of a slot on the move.
+    assert "redis.pcall" not in text or name in ("includes/note_use", "includes/moving")
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
@@ -182,10 +223,10 @@ def test_only_the_stopwatch_reads_the_processors_clock() -> None:
 
 
 def key_expressions(text: str) -> list[str]:
-    """The first key argument of each redis.call, and for UNLINK and EXISTS every argument."""
+    """The keys of each redis.call or pcall: the first argument, and all of UNLINK and EXISTS."""
     text = re.sub(r"'[^']*'", lambda literal: re.sub(r"[()\[\]{},]", "_", literal[0]), text)
     found: list[str] = []
-    for match in re.finditer(r"redis\.call\(", text):
+    for match in re.finditer(r"redis\.p?call\(", text):
         arguments, depth, at = [""], 0, match.end()
         while True:
             char = text[at]
@@ -226,7 +267,7 @@ def test_keys_are_under_the_tag(name: str) -> None:
     def safe(expression: str, depth: int = 0) -> bool:
         if expression in allowed:
             return True
-        if re.match(r"pool \.\. ':([a-z]|' \.\. name$)", expression):
+        if re.match(r"(?:ask\.)?pool \.\. ':([a-z]|' \.\. name$)", expression):
             return True
         options = re.split(r" (?:and|or) ", expression)
         if len(options) == 3:  # a condition and two keys
@@ -253,7 +294,8 @@ def test_suffixes_are_those_of_the_schema() -> None:
                 known.add(rest.split(":")[1])
     # purge_pool names the single ones in a list.
     listed = set(re.findall(r"'([a-z]+)'", own("purge_pool").split("ipairs({")[1].split("})")[0]))
-    assert suffixes | listed == known
+    assert suffixes | listed == known | {"never", "nor"}
+    assert not known & {"never", "nor"}
 
 
 def test_a_key_outside_the_tag_would_be_found() -> None:

@@ -31,7 +31,7 @@ def test_active_leases_of_all(bench: Bench) -> None:
 def test_a_consumers_leases_with_ended_ones(bench: Bench) -> None:
     live, ended = bench.lease(1), bench.lease(0)
     bench.lease(1, consumer=str(uuid4()))
-    bench.call("release", lease_id=ended, proxy_id=bench.id(), retention_ms=9000, want_stats="")
+    bench.release(ended, retention_ms=9000)
     _, _, *rows = ask(bench, bench.consumer)
     assert {row[0]: row[5] != "" for row in rows} == {live: False, ended: True}
     assert ask(bench, str(uuid4())) == ["", "pool"]
@@ -63,7 +63,7 @@ def test_a_member_that_left_does_not_disturb_the_pages(bench: Bench) -> None:
     bench.storage.save_proxy(bench.proxies[1].model_copy(update={"max_concurrency": None}))
     leases = [bench.lease(1) for _ in range(6)]
     origin, _, *rows = ask(bench, limit=3)
-    bench.call("release", lease_id=rows[-1][0], proxy_id=rows[-1][1], retention_ms=0, want_stats="")
+    bench.release(rows[-1][0], proxy_id=rows[-1][1], retention_ms=0)
     rest = ask(bench, origin=origin)[2:]
     assert {row[0] for row in rows} | {row[0] for row in rest} == set(leases)
     assert len(rest) == 3

@@ -82,7 +82,7 @@ def test_the_last_call_removes_nothing_too_soon(bench: Bench) -> None:
 
 def test_ended_leases_stay_readable_keys_with_a_ttl(bench: Bench) -> None:
     ended = bench.lease()
-    bench.call("release", lease_id=ended, proxy_id=bench.id(), retention_ms=9000, want_stats="")
+    bench.release(ended, retention_ms=9000)
     bench.lease(1)
     bench.call("hide_pool")
     assert purge(bench, *every(bench), final="1") == 1

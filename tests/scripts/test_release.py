@@ -9,13 +9,7 @@ from tests.scripts.raw import NOWHERE, Bench
 
 
 def release(bench: Bench, lease_id: str, number: int = 0, **changes: Any) -> Any:
-    args: dict[str, Any] = {
-        "lease_id": lease_id,
-        "proxy_id": bench.id(number),
-        "retention_ms": 30_000,
-        "want_stats": "",
-    }
-    return bench.call("release", **{**args, **changes})
+    return bench.release(lease_id, number, **changes)
 
 
 def test_everything_but_the_record_is_as_before(bench: Bench) -> None:
@@ -92,7 +86,7 @@ def test_old_entries_leave_the_consumers_index(bench: Bench) -> None:
 
 def test_refusals(bench: Bench) -> None:
     lease_id = bench.lease()
-    args = {"lease_id": lease_id, "proxy_id": NOWHERE, "want_stats": ""}
+    args = {"lease_id": lease_id, "proxy_id": NOWHERE, "want_stats": "", "void": ""}
     for bad in ("", "-1", "x", "1.5", "315576000001"):
         bench.refused("PHAROX_ARGUMENT", "release", **args, retention_ms=bad)
     record = bench.get("lease", lease_id)

@@ -21,6 +21,7 @@ from pharox_redis.keys import Keys, lease_prefix, pool_of_tag, pool_tag
 INF = math.inf
 FIELDS = ("so", "co", "ci", "is", "as", "la", "lo")
 PERSISTENT = -1
+VOID = "void"
 
 PER_POOL = {
     "": "hash",
@@ -240,6 +241,11 @@ def check_holds(
 ) -> dict[str, set[str]]:
     """Leases and claims: held, expiry, claims, records and indexes. Claims by proxy."""
     many, expiry = pool.many, dict(pool.single.get("expiry", {}))
+    prefix = pool.single[""]["prefix"]
+    void = {id for id, record in many["lease"].items() if record == VOID}
+    assert all(id.startswith(prefix) for id in void), "an id is void that is not the pool's"
+    for index in many["leases"].values():
+        assert not void & set(index), "a consumer has a lease that is void"
     claims: dict[str, set[str]] = defaultdict(set)
     entries = set(pool.single.get("claims", {}))
     for id, holders in many["held"].items():
@@ -252,7 +258,8 @@ def check_holds(
                 entries -= {f"p{id}:{holder[1:]}", f"t{holder[1:]}:{id}"}
                 assert id in gone or live[id].get("claim") == "1", f"{id} does not show its claim"
                 continue
-            assert holder.startswith(pool.single[""]["prefix"])
+            assert holder.startswith(prefix)
+            assert holder not in void, f"{holder} is void, and held"
             record = many["lease"].get(holder)
             if record is not None:
                 proxy, consumer, acquired, ends = record.split(" ")

@@ -16,6 +16,7 @@ from redis import exceptions as redis_errors
 
 import pharox_redis
 from pharox_redis import errors
+from pharox_redis.drivers import CLIENT_ERRORS
 from pharox_redis.errors import translate
 
 TYPES = {
@@ -82,6 +83,35 @@ def test_odd_refusals(message: str) -> None:
 def test_servers_words(error: redis_errors.RedisError, kind: type[PharoxError]) -> None:
     found = translate(error)
     assert type(found) is kind and str(found)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis_errors.RedisClusterException("Redis Cluster cannot be connected."),
+        redis_errors.ClusterError("TTL exhausted."),
+        redis_errors.ClusterDownError("The cluster is down"),
+        redis_errors.MasterDownError("Link with MASTER is down"),
+        redis_errors.SlotNotCoveredError('Slot "5" not covered by the cluster.'),
+        redis_errors.MovedError("5 192.0.2.1:7000"),
+        redis_errors.AskError("5 192.0.2.1:7000"),
+        # redis-py cuts the code off where it has a class for it.
+        redis_errors.TryAgainError("Multiple keys request during rehashing of slot"),
+        # As it comes from a script, or from a client that does not know of Clusters.
+        redis_errors.ResponseError("TRYAGAIN p:1:{x}"),
+        redis_errors.ResponseError("CLUSTERDOWN Hash slot not served"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_passes_while_a_cluster_changes(error: Exception) -> None:
+    assert isinstance(error, CLIENT_ERRORS), "the drivers would not catch it"
+    found = translate(error)
+    assert type(found) is errors.StorageUnavailableError
+    assert str(error) in str(found)
+
+
+def test_a_lease_without_replicas_is_worth_another_try() -> None:
+    assert issubclass(errors.NotReplicatedError, errors.StorageUnavailableError)
 
 
 def test_all_derive_from_pharox() -> None:

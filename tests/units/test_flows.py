@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,67 +24,18 @@ from pharox_redis.flows.base import Bounded, Command, Pause, checked, in_chunks
 from pharox_redis.keys import pool_tag
 from pharox_redis.scripts import Call
 from tests.support.builders import make_proxy
-
-POOL = uuid4()
-OTHER = UUID(int=9)
-CONSUMER = str(uuid4())
-PROXY = str(uuid4())
-
-
-class Play:
-    """Drives a flow by hand."""
-
-    def __init__(self, flow: Generator[Any, Any, Any]) -> None:
-        self.flow = flow
-        self.step = next(flow)
-
-    def reply(self, reply: Any) -> Any:
-        self.step = self.flow.send(reply)
-        return self.step
-
-    def fail(self, error: Exception) -> Any:
-        self.step = self.flow.throw(error)
-        return self.step
-
-    def end(self, reply: Any) -> Any:
-        with pytest.raises(StopIteration) as stop:
-            self.flow.send(reply)
-        return stop.value.value
-
-    def calls(self, name: str, /, **args: Any) -> None:
-        assert isinstance(self.step, Call) and self.step.script.name == name, self.step
-        sent = dict(zip(self.step.script.argv, self.step.args, strict=False))
-        assert {key: sent[key] for key in args} == args
-
-
-@pytest.fixture
-def ctx() -> Context:
-    """Knows the pool and the consumer."""
-    ctx = Context(Settings(), Proxy)
-    ctx.pools.put("pool", ctx.pool_ref(POOL))
-    ctx.consumers.put("consumer", CONSUMER)
-    return ctx
-
-
-def fields(**known: str) -> list[str | None]:
-    order = ["so", "co", "ci", "is", "as", "la", "lo", "st", "max", "chk", "rev"]
-    return [{"st": "active", "chk": "0", "rev": "3", **known}.get(name) for name in order]
-
-
-DOC = '{"host":"h.example","port":1,"protocol":"http"}'
-LEASE = ["lease", 1000, 61_000, "", CONSUMER, PROXY, DOC, fields(), 1, None]
-
-
-def acquire(ctx: Context, **changes: Any) -> Play:
-    args: dict[str, Any] = {
-        "pool_name": "pool",
-        "consumer_name": "consumer",
-        "duration_seconds": 60,
-        "filters": None,
-        "selector": None,
-        "lease_id": None,
-    }
-    return Play(leasing.acquire(ctx, **{**args, **changes}))
+from tests.units.playing import (
+    CONSUMER,
+    DOC,
+    LEASE,
+    OTHER,
+    POOL,
+    PROXY,
+    Play,
+    acquire,
+    fields,
+    make_context,
+)
 
 
 def test_a_hit_is_one_step(ctx: Context) -> None:
@@ -232,9 +182,7 @@ def test_a_scan_goes_on_page_by_page(ctx: Context) -> None:
 
 
 def test_a_hopeless_scan_ends(ctx: Context) -> None:
-    ctx = Context(Settings(predicate_scan_limit=2), Proxy)
-    ctx.pools.put("pool", ctx.pool_ref(POOL))
-    ctx.consumers.put("consumer", CONSUMER)
+    ctx = make_context(predicate_scan_limit=2)
     play = acquire(ctx, filters=picky(9))
     rows = [candidate(number, co="DE") for number in (1, 2, 3)]
     with pytest.raises(PredicateScanLimitError, match="refused 2 proxies"):
@@ -317,9 +265,33 @@ def test_a_sweep_goes_on_until_nothing_is_due(ctx: Context) -> None:
     play = Play(leases.sweep_all(ctx))
     assert [type(step) for step in play.step] == [Command, Call]
     play.reply([[pool_tag(POOL)], [50, 1]])
-    play.calls("sweep")
-    play.reply([50, 1])
-    assert play.end([7, 0]) == 107
+    for reply in ([50, 1], [7, 0]):
+        (step,) = play.step
+        assert (step.script.name, step.key) == ("sweep", ctx.keys.pool(POOL))
+        if reply[1]:
+            play.reply([reply])
+    assert play.end([[7, 0]]) == 107
+
+
+def test_all_pools_that_have_more_are_swept_at_once(ctx: Context) -> None:
+    others = [uuid4(), uuid4()]
+    for number, other in enumerate(others):
+        ctx.pools.put(f"other-{number}", ctx.pool_ref(other))
+    every = [ctx.keys.pool(pool) for pool in (POOL, *others)]
+    play = Play(leases.sweep_all(ctx))
+    assert [step.key for step in play.step[1:]] == every
+    play.reply([[pool_tag(POOL)], [1, 1], [2, 0], [3, 1]])
+    assert [step.key for step in play.step] == [every[0], every[2]]
+    play.reply([[10, 0], [20, 1]])
+    assert [step.key for step in play.step] == [every[2]]
+    assert play.end([[100, 0]]) == 136
+
+
+def test_a_pool_that_cannot_be_swept_is_an_error(ctx: Context) -> None:
+    play = Play(leases.sweep_all(ctx))
+    play.reply([[pool_tag(POOL)], [1, 1]])
+    with pytest.raises(StorageUnavailableError, match="away"):
+        play.reply([StorageUnavailableError("away")])
 
 
 def test_a_sweep_reaches_pools_it_did_not_know(ctx: Context) -> None:

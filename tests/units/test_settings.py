@@ -24,6 +24,8 @@ from tests.support.builders import make_proxy
         *[("chunk_ms", bad) for bad in (0, -1, 101, math.nan)],
         *[("predicate_scan_limit", bad) for bad in (0, -1)],
         *[("health_history", bad) for bad in (0, -1, 10_001)],
+        *[("min_replicas", bad) for bad in (-1, 101, 0.5, None)],
+        *[("replica_timeout", bad) for bad in (0, -1, 60.1, math.nan, math.inf)],
         ("key_prefiks", "x"),
     ],
 )

@@ -711,6 +711,53 @@ def test_the_manager_notes_when_it_released(storage: RedisStorage) -> None:
     assert lease.released_at is not None
 
 
+class Stop(BaseException):
+    """Neither an error nor anything that a manager could know."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), Stop()], ids=repr)
+@pytest.mark.parametrize("how", ["acquire_proxy", "acquire_proxy_with_retry", "with_lease"])
+def test_a_callback_that_raises_leaves_no_lease(
+    storage: RedisStorage, how: str, error: BaseException
+) -> None:
+    seed(storage)
+    manager, seen = RedisProxyManager(storage), list[Any]()
+    manager.register_acquire_callback(seen.append)
+
+    def fail(payload: Any) -> None:
+        assert len(storage.list_leases()) == (payload.lease is not None)
+        raise error
+
+    manager.register_acquire_callback(fail)
+    manager.register_acquire_callback(seen.append)
+    released = list[Any]()
+    manager.register_release_callback(released.append)
+    with pytest.raises(type(error)) as raised:
+        if how == "with_lease":
+            with manager.with_lease("pool", "consumer"):
+                raise AssertionError("a body without a lease")
+        else:
+            getattr(manager, how)("pool", "consumer")
+    assert raised.value is error
+    (payload,) = seen  # those behind it are not called
+    assert storage.list_leases() == [] and storage.get_pool_stats("pool").total_leases == 0  # type: ignore[union-attr]
+    known = storage.get_lease(payload.lease.id)
+    assert known is not None and known.released_at is not None
+    assert released == [], "nobody had the lease that ends here"
+
+
+def test_a_callback_that_raises_when_there_is_no_lease(storage: RedisStorage) -> None:
+    manager = RedisProxyManager(storage)
+
+    def fail(payload: Any) -> None:
+        assert payload.lease is None
+        raise RuntimeError("mine")
+
+    manager.register_acquire_callback(fail)
+    with pytest.raises(RuntimeError, match="mine"):
+        manager.acquire_proxy("nowhere")
+
+
 def test_the_manager_wants_our_storage() -> None:
     with pytest.raises(TypeError, match="InMemoryStorage"):
         RedisProxyManager(InMemoryStorage())  # type: ignore[arg-type]

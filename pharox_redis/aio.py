@@ -1,0 +1,282 @@
+"""``AsyncRedisStorage``: pharox's ``IAsyncStorage`` on Redis, by the flows of ``RedisStorage``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import redis.asyncio
+from pharox.models import (
+    Consumer,
+    HealthCheckResult,
+    Lease,
+    PoolStatsSnapshot,
+    Proxy,
+    ProxyFilters,
+    ProxyHealthRecord,
+    ProxyPool,
+    SelectorStrategy,
+)
+from pharox.storage import IAsyncStorage
+from redis.asyncio.cluster import RedisCluster
+
+from pharox_redis.connecting import connect_async
+from pharox_redis.drivers import AsyncDriver
+from pharox_redis.flows import Context, directory, health, leases, leasing, pools
+from pharox_redis.flows import proxies as proxy_flows
+from pharox_redis.flows.base import to_the_end
+from pharox_redis.models import ProxyLease
+from pharox_redis.settings import Settings
+
+
+class AsyncRedisStorage(IAsyncStorage):
+    """``RedisStorage`` for asyncio: the same methods, settings, errors and trips.
+
+    Nothing blocks the event loop: there are no threads, and long lists are decoded some fifty
+    models at a time. A caller is the task that calls: claims of :meth:`find_available_proxy` are
+    its. Safe to share among the tasks of one event loop.
+
+    **Cancelled** while it acquires or creates a lease, a task leaves none behind, also if the
+    server had granted one already: it is taken back before the ``CancelledError`` goes on. That
+    holds for a lease with an id of the caller's own, too. A release is sent all the same. Should
+    the server not answer within a second, this goes on in the background (:meth:`aclose` waits
+    for it); should it not come back, the lease ends at its expiry. Other methods stop where they
+    are, as if the process had been killed.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis | RedisCluster,
+        settings: Settings | None = None,
+        *,
+        proxy_model: type[Proxy] = Proxy,
+    ) -> None:
+        """Use a client of ``redis.asyncio``; connects when first used.
+
+        ``proxy_model`` is the class of the proxies returned. Raises ``UnsupportedClientError``.
+        """
+        self._driver = AsyncDriver(client)
+        self._client = client
+        self._context = Context(settings or Settings(), proxy_model)
+        self._run = self._driver.run
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        settings: Settings | None = None,
+        *,
+        proxy_model: type[Proxy] = Proxy,
+        **client_options: Any,
+    ) -> Self:
+        """A storage on the server, Cluster or Sentinel that a URL names; options go to redis-py.
+
+        URLs are those of :func:`pharox_redis.connecting.connect_async`; connects when first used.
+        Raises ``InvalidUrlError``.
+        """
+        return cls(connect_async(url, **client_options), settings, proxy_model=proxy_model)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in use."""
+        return self._context.settings
+
+    @property
+    def client(self) -> Any:
+        """The redis-py client in use, as it was given."""
+        return self._client
+
+    async def aclose(self) -> None:
+        """Wait for what cancelled callers left to be done, then close the client's connections."""
+        await self._driver.settle()
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- leases --------------------------------------------------------------------------------
+
+    async def acquire_lease(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        lease_id: UUID | None = None,
+    ) -> ProxyLease | None:
+        """As :meth:`RedisStorage.acquire_lease`."""
+        return (
+            await self._run(
+                leasing.acquire(
+                    self._context,
+                    pool_name,
+                    consumer_name,
+                    duration_seconds,
+                    filters,
+                    selector,
+                    lease_id,
+                )
+            )
+        ).lease
+
+    async def acquire_lease_from(
+        self,
+        pool_names: Sequence[str],
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        shuffle: bool = True,
+    ) -> ProxyLease | None:
+        """As :meth:`RedisStorage.acquire_lease_from`."""
+        return await self._run(
+            leasing.acquire_from(
+                self._context,
+                pool_names,
+                consumer_name,
+                duration_seconds,
+                filters,
+                selector,
+                shuffle,
+            )
+        )
+
+    async def find_available_proxy(
+        self,
+        pool_name: str,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+    ) -> Proxy | None:
+        """As :meth:`RedisStorage.find_available_proxy`."""
+        return await self._run(leasing.find(self._context, pool_name, filters, selector))
+
+    async def create_lease(
+        self, proxy: Proxy, consumer_name: str, duration_seconds: float
+    ) -> Lease:
+        """As :meth:`RedisStorage.create_lease`."""
+        return await self._run(
+            leasing.create_lease(self._context, proxy, consumer_name, duration_seconds)
+        )
+
+    async def release_lease(self, lease: Lease) -> None:
+        """As :meth:`RedisStorage.release_lease`."""
+        await self._run(to_the_end(leases.release(self._context, lease)))
+
+    async def cleanup_expired_leases(self) -> int:
+        """As :meth:`RedisStorage.cleanup_expired_leases`."""
+        return await self._run(leases.sweep_all(self._context))
+
+    async def get_lease(self, lease_id: UUID | str) -> Lease | None:
+        """As :meth:`RedisStorage.get_lease`."""
+        return await self._run(leases.get_lease(self._context, lease_id))
+
+    async def list_leases(self, consumer_id: UUID | str | None = None) -> list[Lease]:
+        """As :meth:`RedisStorage.list_leases`."""
+        return await self._run(leases.list_leases(self._context, consumer_id))
+
+    # -- consumers -----------------------------------------------------------------------------
+
+    async def ensure_consumer(self, consumer_name: str) -> UUID:
+        """As :meth:`RedisStorage.ensure_consumer`."""
+        return UUID(await self._run(directory.consumer_id(self._context, consumer_name)))
+
+    async def add_consumer(self, consumer: Consumer) -> None:
+        """As :meth:`RedisStorage.add_consumer`."""
+        await self._run(directory.add_consumer(self._context, consumer))
+
+    # -- pools ---------------------------------------------------------------------------------
+
+    async def ensure_pool(self, name: str) -> ProxyPool:
+        """As :meth:`RedisStorage.ensure_pool`."""
+        return await self._run(pools.ensure_pool(self._context, name))
+
+    async def save_pool(self, pool: ProxyPool) -> None:
+        """As :meth:`RedisStorage.save_pool`."""
+        await self._run(pools.save_pool(self._context, pool))
+
+    async def add_pool(self, pool: ProxyPool) -> None:
+        """As :meth:`RedisStorage.add_pool`."""
+        await self.save_pool(pool)
+
+    async def get_pool(self, pool_id: UUID | str) -> ProxyPool:
+        """As :meth:`RedisStorage.get_pool`."""
+        return await self._run(pools.get_pool(self._context, pool_id))
+
+    async def get_pool_by_name(self, name: str) -> ProxyPool | None:
+        """As :meth:`RedisStorage.get_pool_by_name`."""
+        return await self._run(pools.get_pool_by_name(self._context, name))
+
+    async def list_pools(self) -> list[ProxyPool]:
+        """As :meth:`RedisStorage.list_pools`."""
+        return await self._run(pools.list_pools(self._context))
+
+    async def delete_pool(self, pool_id: UUID | str) -> None:
+        """As :meth:`RedisStorage.delete_pool`."""
+        await self._run(pools.delete_pool(self._context, pool_id))
+
+    async def get_pool_stats(self, pool_name: str) -> PoolStatsSnapshot | None:
+        """As :meth:`RedisStorage.get_pool_stats`."""
+        return await self._run(pools.get_pool_stats(self._context, pool_name))
+
+    # -- proxies -------------------------------------------------------------------------------
+
+    async def save_proxy(self, proxy: Proxy) -> None:
+        """As :meth:`RedisStorage.save_proxy`."""
+        await self._run(proxy_flows.save_proxies(self._context, [proxy]))
+
+    async def add_proxy(self, proxy: Proxy) -> None:
+        """As :meth:`RedisStorage.add_proxy`."""
+        await self.save_proxy(proxy)
+
+    async def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
+        """As :meth:`RedisStorage.add_proxies_bulk`."""
+        return await self._run(proxy_flows.save_proxies(self._context, proxies))
+
+    async def get_proxy(self, proxy_id: UUID | str) -> Proxy:
+        """As :meth:`RedisStorage.get_proxy`."""
+        return await self._run(proxy_flows.get_proxy(self._context, proxy_id))
+
+    async def get_proxy_by_id(self, proxy_id: UUID | str) -> Proxy | None:
+        """As :meth:`RedisStorage.get_proxy_by_id`."""
+        return await self._run(proxy_flows.find_proxy(self._context, proxy_id))
+
+    async def list_proxies(self, pool_id: UUID | str) -> list[Proxy]:
+        """As :meth:`RedisStorage.list_proxies`."""
+        return await self._run(proxy_flows.list_proxies(self._context, pool_id))
+
+    async def delete_proxy(self, proxy_id: UUID | str) -> None:
+        """As :meth:`RedisStorage.delete_proxy`."""
+        await self._run(proxy_flows.delete_proxy(self._context, proxy_id))
+
+    # -- health --------------------------------------------------------------------------------
+
+    async def apply_health_check_result(self, result: HealthCheckResult) -> Proxy | None:
+        """As :meth:`RedisStorage.apply_health_check_result`."""
+        return await self._run(health.apply_result(self._context, result))
+
+    async def get_last_health_result(self, proxy_id: UUID) -> HealthCheckResult | None:
+        """As :meth:`RedisStorage.get_last_health_result`."""
+        return await self._run(health.last_result(self._context, proxy_id))
+
+    async def save_health_record(self, record: ProxyHealthRecord) -> None:
+        """As :meth:`RedisStorage.save_health_record`."""
+        await self._run(health.save_record(self._context, record))
+
+    async def list_health_records(
+        self, proxy_id: UUID, limit: int = 100
+    ) -> list[ProxyHealthRecord]:
+        """As :meth:`RedisStorage.list_health_records`."""
+        return await self._run(health.list_records(self._context, proxy_id, limit))

@@ -1,0 +1,69 @@
+"""What steps are sent as, and what comes back: no I/O.
+
+A script call is one EVALSHA; on NOSCRIPT (a restart, a fail-over, SCRIPT FLUSH) one EVAL, which
+also caches it again. Replies are decoded here, whatever the client's ``decode_responses``. Commands
+may be sent twice by redis-py's own retries; that every script can be repeated is the scripts' part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import exceptions as redis_errors
+
+from pharox_redis.errors import StorageError, UnsupportedServerError
+from pharox_redis.flows.base import Command
+from pharox_redis.scripts import Call
+from pharox_redis.server import MINIMUM_VERSION
+
+CLIENT_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
+"""What redis-py raises when a server refuses or cannot be reached; the second is no RedisError."""
+
+Sendable = Call | Command
+
+
+def text(reply: Any) -> Any:
+    """A reply with ``str`` for ``bytes``, at any depth."""
+    if isinstance(reply, bytes):
+        return reply.decode("utf-8", "surrogateescape")
+    if isinstance(reply, list):
+        return [
+            item.decode("utf-8", "surrogateescape")
+            if type(item) is bytes
+            else (item if type(item) is int or item is None else text(item))
+            for item in reply
+        ]
+    if isinstance(reply, dict):
+        return {text(key): text(value) for key, value in reply.items()}
+    return reply
+
+
+def command_of(step: Sendable) -> tuple[Any, ...]:
+    """The command that performs a step, with EVALSHA for a script."""
+    if isinstance(step, Call):
+        return ("EVALSHA", step.script.sha, 1, step.key, *step.args)
+    return step.args
+
+
+def fallback_of(step: Call) -> tuple[Any, ...]:
+    """The command for a script the server does not have."""
+    return ("EVAL", step.script.text, 1, step.key, *step.args)
+
+
+def check_version(info: Any) -> None:
+    """Raise ``UnsupportedServerError`` if INFO tells of a server that is too old."""
+    version = str(text(info).get("redis_version", ""))
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if parts and parts < MINIMUM_VERSION:
+        wanted = ".".join(map(str, MINIMUM_VERSION))
+        raise UnsupportedServerError(
+            f"The server is Redis {version}; pharox-redis needs Redis {wanted} or later, or Valkey."
+        )
+
+
+def unencodable() -> StorageError:
+    """The error for text that cannot be sent. It does not show the text: it may be a password."""
+    return StorageError(
+        "A text has characters that UTF-8 cannot encode (lone surrogates); "
+        "nothing was sent with it."
+    )
