@@ -39,11 +39,14 @@ class AsyncRedisStorage(IAsyncStorage):
     its. Safe to share among the tasks of one event loop.
 
     **Cancelled** while it acquires or creates a lease, a task leaves none behind, also if the
-    server had granted one already: it is taken back before the ``CancelledError`` goes on. That
-    holds for a lease with an id of the caller's own, too. A release is sent all the same. Should
-    the server not answer within a second, this goes on in the background (:meth:`aclose` waits
-    for it); should it not come back, the lease ends at its expiry. Other methods stop where they
-    are, as if the process had been killed.
+    server had granted one already: it is taken back before the ``CancelledError`` goes on. (One
+    with a ``lease_id`` of the caller's own is not: whoever has the id asks again with it.) A
+    release is sent all the same. Should the server not answer within a second, this goes on in
+    the background for a minute, and :meth:`aclose` waits for it, 10 s at most; should the server
+    not come back, the lease ends at its expiry. Other methods stop where they are, as if the
+    process had been killed.
+
+    Tasks beyond the client's ``max_connections`` (100) wait their turn.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class AsyncRedisStorage(IAsyncStorage):
 
     async def aclose(self) -> None:
         """Wait for what cancelled callers left to be done, then close the client's connections."""
-        await self._driver.settle()
-        await self._client.aclose()
+        try:
+            await self._driver.settle()
+        finally:
+            await self._client.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -21,6 +21,7 @@ from uuid import UUID
 from pharox.models import Proxy
 
 _REMEMBERED = 1024
+_SOME_PROXY = UUID(int=0)
 
 
 class Claim(NamedTuple):
@@ -67,6 +68,14 @@ class Callers:
 
     def _new_token(self) -> str:
         return f"{self._process}-{next(self._numbers):x}"
+
+    def asking(self, token: str, pool_id: UUID) -> None:
+        """Remember that ``token`` may be about to claim some proxy."""
+        with self._lock:
+            self._claims[token, pool_id] = Claim(_SOME_PROXY, 0, time.monotonic())
+            self._claims.move_to_end((token, pool_id))
+            if len(self._claims) > _REMEMBERED:
+                self._claims.popitem(last=False)
 
     def claimed(self, token: str, pool_id: UUID, proxy: Proxy) -> None:
         """Remember that ``token`` claimed a proxy, and no longer what it claimed there before."""

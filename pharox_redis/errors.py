@@ -158,6 +158,11 @@ def translate(error: Exception) -> PharoxError:
             f"The server is not available: {message.partition(' : ')[0]}; no sentinel names one, "
             "or none of them can be reached."
         )
+    if isinstance(error, redis_errors.TryAgainError) or reason == "TRYAGAIN":
+        return StorageUnavailableError(
+            "The pool's slot is being moved to another node (or the user has no right to EXISTS); "
+            f"try again: {message}"
+        )
     if message == "Cluster mode is not enabled on this node":
         return StorageError(
             "The server is not part of a Cluster; its URL begins with redis://, not redis+cluster://."

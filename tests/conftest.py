@@ -35,8 +35,8 @@ TARGETS = ["fake", *REAL_TARGETS]
 # test has the marker ``async_on_redis``. The suite's time is the reason.
 ASYNC_TARGETS = ["fake", "valkey"]
 # The first are about scripts and keys, which a storage is only there to make; in aio a blocking one
-# looks on. In units managers are made by hand.
-ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/", "tests/units/")
+# looks on.
+ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/")
 
 StorageFactory = Callable[..., AnyStorage]
 

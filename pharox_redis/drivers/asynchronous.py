@@ -8,8 +8,8 @@ Those steps run in a task of their own, so that the caller's cancellation does n
 
 The caller waits for that task, so that nothing is left behind when its ``CancelledError`` goes on;
 but only for ``GRACE_SECONDS``, or until it is cancelled once more: a server that does not answer
-must not keep a program from stopping. The task goes on behind it; :meth:`AsyncDriver.settle` waits
-for all of them.
+must not keep a program from stopping. The task goes on behind it, for a minute if need be;
+:meth:`AsyncDriver.settle` waits for all of them.
 
 A cancellation can also get lost: before Python 3.12 ``asyncio.wait_for``, which redis-py writes
 through, drops one that meets the end of the write, and the task would work on for ever. So the
@@ -21,7 +21,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
 from pharox.exceptions import PharoxError
@@ -31,15 +34,18 @@ from redis import exceptions as redis_errors
 from pharox_redis.drivers.async_links import async_link_of
 from pharox_redis.drivers.replies import (
     CLIENT_ERRORS,
+    TOGETHER,
     Sendable,
     check_version,
     command_of,
     fallback_of,
+    places_without_script,
+    settled,
     text,
     unencodable,
 )
-from pharox_redis.errors import translate
-from pharox_redis.flows.base import Flow, Interrupted, OnMaster, Pause, Step
+from pharox_redis.errors import StorageUnavailableError, translate
+from pharox_redis.flows.base import AT_ONCE, Flow, Interrupted, OnMaster, Pause, Step, in_chunks
 from pharox_redis.privacy import forget_details
 from pharox_redis.scripts import Call
 
@@ -47,6 +53,12 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 1.0
 """Seconds a cancelled caller waits for what must still be done."""
+
+SETTLE_SECONDS = 10.0
+"""Seconds that ``settle`` waits."""
+
+PATIENCE_SECONDS = 60.0
+"""Seconds for which what must still be done is tried again while the server is away."""
 
 logger = logging.getLogger("pharox_redis")
 
@@ -83,6 +95,9 @@ class AsyncDriver:
                     if task and task.cancelling() > cancels:
                         raise asyncio.CancelledError
                 except CLIENT_ERRORS as error:
+                    if task and task.cancelling() > cancels:
+                        await self._wind_up(flow)
+                        raise asyncio.CancelledError from None
                     step = self._throw(flow, translate(error), error)
                 except asyncio.CancelledError:
                     await self._wind_up(flow)
@@ -94,9 +109,15 @@ class AsyncDriver:
             return result
 
     async def settle(self) -> None:
-        """Wait for what cancelled callers left to be done."""
-        while self._windings:
-            await asyncio.wait(self._windings)
+        """Wait for what cancelled callers left to be done, ``SETTLE_SECONDS`` at most."""
+        loop = asyncio.get_running_loop()
+        mine = {task for task in self._windings if task.get_loop() is loop}
+        if mine:
+            _, late = await asyncio.wait(mine, timeout=SETTLE_SECONDS)
+            for task in late:
+                task.cancel()  # one more attempt, see _insist
+            if late:
+                await asyncio.wait(late)
 
     async def attend(self, flow: Flow[T], step: Step | None = None) -> None:
         """Have a flow done, from ``step`` on, that a caller must not leave undone: wait for it, but
@@ -117,29 +138,34 @@ class AsyncDriver:
             await self.attend(flow, flow.throw(Interrupted()))
 
     async def _finish(self, flow: Flow[T], step: Step) -> None:
-        cancelled = False
         try:
             while True:
-                try:
-                    reply = await self._perform(step)
-                except asyncio.CancelledError:
-                    # A loop that closes down cancels all its tasks, and then waits for them: time
-                    # for one more attempt. Every step can be sent twice.
-                    if cancelled:
-                        raise
-                    cancelled = True
-                except CLIENT_ERRORS as error:
-                    step = self._throw(flow, translate(error), error)
-                else:
-                    step = flow.send(reply)
+                step = flow.send(await self._insist(step))
         except (StopIteration, Interrupted):
             pass
-        except PharoxError as error:
+        except (PharoxError, *CLIENT_ERRORS, TimeoutError) as error:
             logger.warning(
                 "A call that was given up could not be wound up; a lease it may have had ends at "
                 "its expiry. %s",
-                error,
+                translate(error) if isinstance(error, CLIENT_ERRORS) else error,
             )
+
+    async def _insist(self, step: Step) -> Any:
+        """The reply of a step that is tried again while the server is away."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for pause in chain((0.05, 0.1, 0.2, 0.5), repeat(1.0)):
+            try:
+                return await self._perform(step)
+            except asyncio.CancelledError:
+                # A loop that closes down cancels all its tasks, and then waits for them: time for
+                # one more attempt. Every step can be sent twice.
+                async with asyncio.timeout(GRACE_SECONDS):
+                    return await self._perform(step)
+            except CLIENT_ERRORS as error:
+                away = isinstance(translate(error), StorageUnavailableError)
+                if not away or time.monotonic() + pause > deadline:
+                    raise
+                await asyncio.sleep(pause)
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Pause):
@@ -148,16 +174,13 @@ class AsyncDriver:
         if not self._version_checked:
             await self._check_version()
         if isinstance(step, list):
-            replies = await self._link.send_all([command_of(each) for each in step])
-            return [
-                await self._settle(each, reply) for each, reply in zip(step, replies, strict=True)
-            ]
+            replies: list[Any] = []
+            for chunk in in_chunks(step, TOGETHER):
+                replies += await self._all(chunk)
+            return replies
         if isinstance(step, OnMaster):
             commands = [command.args for command in step.commands]
-            return [
-                translate(reply) if isinstance(reply, CLIENT_ERRORS) else text(reply)
-                for reply in await self._link.send_to_master(step.key, commands)
-            ]
+            return [settled(reply) for reply in await self._link.send_to_master(step.key, commands)]
         return text(await self._one(step))
 
     async def _one(self, step: Sendable) -> Any:
@@ -168,15 +191,24 @@ class AsyncDriver:
                 raise
             return await self._send(*fallback_of(step))
 
-    async def _settle(self, step: Sendable, reply: Any) -> Any:
-        try:
-            if isinstance(reply, redis_errors.NoScriptError):
-                reply = await self._one(step)
-            if isinstance(reply, CLIENT_ERRORS):
-                return translate(reply)
-        except CLIENT_ERRORS as error:
-            return translate(error)
-        return text(reply)
+    async def _all(self, steps: Sequence[Sendable]) -> list[Any]:
+        replies = await self._link.send_all([command_of(step) for step in steps])
+        # As in the blocking driver.
+        while lacking := places_without_script(replies):
+            first, *others = lacking
+            try:
+                replies[first] = await self._one(steps[first])
+            except CLIENT_ERRORS as error:
+                replies[first] = translate(error)
+            if others:
+                again = await self._link.send_all([command_of(steps[place]) for place in others])
+                for place, reply in zip(others, again, strict=True):
+                    replies[place] = reply
+        done: list[Any] = []
+        for some in in_chunks(replies, AT_ONCE):
+            done += map(settled, some)
+            await asyncio.sleep(0)
+        return done
 
     async def _check_version(self) -> None:
         # Not allowed to ask, or a server that does not tell (fakeredis): it will show.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,15 +15,18 @@ from redis import exceptions as redis_errors
 from pharox_redis.drivers.links import link_of
 from pharox_redis.drivers.replies import (
     CLIENT_ERRORS,
+    TOGETHER,
     Sendable,
     check_version,
     command_of,
     fallback_of,
+    places_without_script,
+    settled,
     text,
     unencodable,
 )
 from pharox_redis.errors import translate
-from pharox_redis.flows.base import Flow, OnMaster, Pause, Step
+from pharox_redis.flows.base import Flow, OnMaster, Pause, Step, in_chunks
 from pharox_redis.privacy import forget_details
 from pharox_redis.scripts import Call
 
@@ -76,14 +80,10 @@ class SyncDriver:
         if not self._version_checked:
             self._check_version()
         if isinstance(step, list):
-            replies = self._link.send_all([command_of(each) for each in step])
-            return [self._settle(each, reply) for each, reply in zip(step, replies, strict=True)]
+            return [reply for chunk in in_chunks(step, TOGETHER) for reply in self._all(chunk)]
         if isinstance(step, OnMaster):
             commands = [command.args for command in step.commands]
-            return [
-                translate(reply) if isinstance(reply, CLIENT_ERRORS) else text(reply)
-                for reply in self._link.send_to_master(step.key, commands)
-            ]
+            return [settled(reply) for reply in self._link.send_to_master(step.key, commands)]
         return text(self._one(step))
 
     def _one(self, step: Sendable) -> Any:
@@ -94,15 +94,21 @@ class SyncDriver:
                 raise
             return self._send(*fallback_of(step))
 
-    def _settle(self, step: Sendable, reply: Any) -> Any:
-        try:
-            if isinstance(reply, redis_errors.NoScriptError):
-                reply = self._one(step)
-            if isinstance(reply, CLIENT_ERRORS):
-                return translate(reply)
-        except CLIENT_ERRORS as error:
-            return translate(error)
-        return text(reply)
+    def _all(self, steps: Sequence[Sendable]) -> list[Any]:
+        replies = self._link.send_all([command_of(step) for step in steps])
+        # The first of those that lack their script brings it to its server, and the rest is tried
+        # again: a round for each script and server, not a trip for each step.
+        while lacking := places_without_script(replies):
+            first, *others = lacking
+            try:
+                replies[first] = self._one(steps[first])
+            except CLIENT_ERRORS as error:
+                replies[first] = translate(error)
+            if others:
+                again = self._link.send_all([command_of(steps[place]) for place in others])
+                for place, reply in zip(others, again, strict=True):
+                    replies[place] = reply
+        return [settled(reply) for reply in replies]
 
     def _check_version(self) -> None:
         # Not allowed to ask, or a server that does not tell (fakeredis): it will show.

@@ -17,6 +17,11 @@ from pharox_redis.errors import UnsupportedClientError
 Words = tuple[Any, ...]
 
 
+def key_of(words: Words) -> str:
+    """The key of one of our commands."""
+    return str(words[3] if words[0] in ("EVALSHA", "EVAL") else words[1])
+
+
 class Link(Protocol):
     """What the blocking driver needs of a client."""
 

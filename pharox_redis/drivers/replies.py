@@ -7,11 +7,12 @@ may be sent twice by redis-py's own retries; that every script can be repeated i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
 
-from pharox_redis.errors import StorageError, UnsupportedServerError
+from pharox_redis.errors import StorageError, UnsupportedServerError, translate
 from pharox_redis.flows.base import Command
 from pharox_redis.scripts import Call
 from pharox_redis.server import MINIMUM_VERSION
@@ -20,6 +21,9 @@ CLIENT_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 """What redis-py raises when a server refuses or cannot be reached; the second is no RedisError."""
 
 Sendable = Call | Command
+
+TOGETHER = 500
+"""Commands sent in one go: packing and parsing more would hold up an event loop."""
 
 
 def text(reply: Any) -> Any:
@@ -48,6 +52,16 @@ def command_of(step: Sendable) -> tuple[Any, ...]:
 def fallback_of(step: Call) -> tuple[Any, ...]:
     """The command for a script the server does not have."""
     return ("EVAL", step.script.text, 1, step.key, *step.args)
+
+
+def settled(reply: Any) -> Any:
+    """A raw reply of several, decoded; the exception of this library if it is one of redis-py's."""
+    return translate(reply) if isinstance(reply, CLIENT_ERRORS) else text(reply)
+
+
+def places_without_script(replies: Sequence[Any]) -> list[int]:
+    """Which of these replies say that the server does not have the script."""
+    return [n for n, reply in enumerate(replies) if isinstance(reply, redis_errors.NoScriptError)]
 
 
 def check_version(info: Any) -> None:

@@ -37,7 +37,7 @@ def confirm(
     if isinstance(there, str) and isinstance(acknowledged, int) and acknowledged >= wanted:
         return None
     if not own:
-        yield take_back(ctx, pool, lease_id)
+        yield take_back(pool, lease_id)
     for reply in (there, acknowledged):
         if isinstance(reply, StorageAccessError):
             raise reply
@@ -48,15 +48,14 @@ def confirm(
     )
 
 
-def take_back(ctx: Context, pool: PoolRef, lease_id: str, own: bool = False) -> Call:
+def take_back(pool: PoolRef, lease_id: str) -> Call:
     """End a lease that nobody will hear of, and make sure that it is not granted later: the call
-    that asked for it may still be on its way. An id of the caller's ``own`` may be asked for again.
-    """
+    that asked for it may still be on its way."""
     return RELEASE(
         pool.key,
         lease_id=lease_id,
         proxy_id="",
-        retention_ms=max(ctx.retention_ms, _VOID_MS),
+        retention_ms=_VOID_MS,
         want_stats="",
-        void="" if own else "1",
+        void="1",
     )

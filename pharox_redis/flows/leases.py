@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+from pharox.exceptions import PharoxError
 from pharox.models import Lease, PoolStatsSnapshot
 
 from pharox_redis.codec import decode_lease, decode_stats
@@ -56,11 +57,14 @@ def sweep_all(ctx: Context) -> Flow[int]:
     """End every lease that is over, in every pool; how many leases that were.
 
     One trip for all pools this client knows, with the directory; one more for those it did not.
+    An error of one pool is raised after all others were swept.
     """
     known = {ref.id: ref for _, ref in ctx.pools.items()}
     first: list[Call | Command] = [Command(("HVALS", ctx.keys.pools()))]
     first += [SWEEP(ref.key, limits=ctx.limits) for ref in known.values()]
-    tags, *replies = checked((yield first))
+    tags, *replies = yield first
+    if isinstance(tags, PharoxError):
+        raise tags
     swept = dict(zip(known.values(), replies, strict=True))
     fresh = [
         ctx.pool_ref(pool_id)
@@ -70,13 +74,22 @@ def sweep_all(ctx: Context) -> Flow[int]:
     if fresh:
         yield from all_pools(ctx)
         more = yield [SWEEP(ref.key, limits=ctx.limits) for ref in fresh]
-        swept.update(zip(fresh, checked(more), strict=True))
-    total = 0
+        swept.update(zip(fresh, more, strict=True))
+    total, failed = 0, list[PharoxError]()
     while swept:
-        total += sum(ended for ended, _ in swept.values())
-        left = [ref for ref, (_, unfinished) in swept.items() if unfinished]
+        left: list[PoolRef] = []
+        for ref, reply in swept.items():
+            if isinstance(reply, PharoxError):
+                failed.append(reply)
+                continue
+            ended, unfinished = reply
+            total += ended
+            if unfinished:
+                left.append(ref)
         more = (yield [SWEEP(ref.key, limits=ctx.limits) for ref in left]) if left else []
-        swept = dict(zip(left, checked(more), strict=True))
+        swept = dict(zip(left, more, strict=True))
+    if failed:
+        raise failed[0]
     return total
 
 

@@ -118,8 +118,11 @@ def acquire(
             if released == "":
                 yield from confirm(ctx, pool, made[pool.id], expires, own=lease_id is not None)
     except Interrupted:
-        for pool_id, granted in made.items():
-            yield take_back(ctx, ctx.pool_ref(pool_id), granted, own=lease_id is not None)
+        # A lease with an id of the caller's own may be somebody's already; it is for the caller to
+        # ask again with that id.
+        if lease_id is None:
+            for pool_id, granted in made.items():
+                yield take_back(ctx.pool_ref(pool_id), granted)
         raise
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None
@@ -142,7 +145,9 @@ def acquire_from(
     """A lease from the first pool that has one. A trip for each pool that is asked."""
     if isinstance(pool_names, str) or not pool_names:
         raise ValueError(f"pool_names must be a sequence of one or more names, not {pool_names!r}.")
-    names = random.sample(pool_names, len(pool_names)) if shuffle else pool_names
+    names = list(pool_names)
+    if shuffle:
+        random.shuffle(names)
     missing: list[PoolNotFoundError] = []
     ailing: PharoxError | None = None
     for name in names:
@@ -178,6 +183,8 @@ def find(
     token = ctx.callers.token()
 
     def ask(question: Question) -> Call:
+        # Before the answer: it may get lost, and the claim would stand in the caller's own way.
+        ctx.callers.asking(token, question.pool.id)
         return FIND(
             question.pool.key,
             pool_name=pool_name,
@@ -201,6 +208,7 @@ def find(
         ctx.warn_once(pool_name, no_pool(pool_name))
         return None
     if reply is None or reply[0] == "none":
+        ctx.callers.used(token, pool.id)
         return None
     _, proxy_id, document, fields, leases = reply
     proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
@@ -231,7 +239,7 @@ def create_lease(
             if ctx.settings.min_replicas:
                 yield from confirm(ctx, pool, lease_id, reply[1])
         except Interrupted:
-            yield take_back(ctx, pool, lease_id)
+            yield take_back(pool, lease_id)
             raise
         except (PoolMismatchError, ProxyNotFoundError):
             known = yield from pool_of_proxy(ctx, proxy.id)

@@ -124,9 +124,6 @@ def test_hundreds_of_tasks(
     assert "claims" not in pool.single, "a task's claim outlived its lease"
 
 
-@pytest.mark.xfail(
-    reason="redis-py's pool refuses the 101st task: 'Too many connections'", raises=AssertionError
-)
 def test_more_tasks_than_connections(make_real_storage: Callable[..., RedisStorage]) -> None:
     """With the client that ``from_url`` makes tasks wait for a connection, and none is refused."""
     storage = make_real_storage()

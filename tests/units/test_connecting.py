@@ -22,7 +22,9 @@ import redis.asyncio
 import redis.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
+from redis.retry import Retry
 
 from pharox_redis import InvalidUrlError, RedisStorage
 from pharox_redis.connecting import connect, connect_async
@@ -447,13 +449,16 @@ def test_nothing_connects_before_the_first_use(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("url", [url for url in NOBODY if "localhost" not in url])
 def test_nobody_listens(url: str) -> None:
-    with contextlib.closing(connect(url)) as client:
+    options: dict[str, Any] = {} if "cluster" in url else {"retry": Retry(NoBackoff(), 0)}
+    with contextlib.closing(connect(url, **options)) as client:
         for _ in range(2):
             with pytest.raises((redis.ConnectionError, RedisClusterException)):
                 client.ping()
 
     async def use() -> None:
-        other = connect_async(url)
+        if options:
+            options["retry"] = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        other = connect_async(url, **options)
         for _ in range(2):
             with pytest.raises((redis.ConnectionError, RedisClusterException)):
                 await other.ping()

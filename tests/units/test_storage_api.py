@@ -51,7 +51,9 @@ from pharox_redis import (
 )
 from tests.conftest import StorageFactory
 from tests.scripts.raw import Snapshot, snapshot
+from tests.support.blocking import AnyStorage, manager_of
 from tests.support.builders import make_proxies, make_proxy
+from tests.support.flavours import Trips
 
 NAMES = [
     *("plain", "with space", " ", "a:b:c", "{a}", "}{", "{", "a\nb", "a\x00b", "\x00", "ü€😀"),
@@ -60,11 +62,11 @@ NAMES = [
 ]
 
 
-def keys(storage: RedisStorage) -> Snapshot:
+def keys(storage: AnyStorage) -> Snapshot:
     return snapshot(storage.client, storage.settings.key_prefix)
 
 
-def seed(storage: RedisStorage, count: int = 1, **fields: Any) -> tuple[ProxyPool, list[Proxy]]:
+def seed(storage: AnyStorage, count: int = 1, **fields: Any) -> tuple[ProxyPool, list[Proxy]]:
     pool = storage.ensure_pool("pool")
     proxies = make_proxies(pool, count, **fields)
     storage.add_proxies_bulk(proxies)
@@ -88,7 +90,7 @@ def test_signatures_are_the_contracts() -> None:
             assert extra.default is not inspect.Parameter.empty, f"{name}: {extra.name}"
 
 
-def test_arguments_may_be_given_by_the_contracts_names(storage: RedisStorage) -> None:
+def test_arguments_may_be_given_by_the_contracts_names(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("pool")
     assert storage.add_proxies_bulk(proxies=[make_proxy(pool)]) == 1
 
@@ -110,12 +112,12 @@ def test_what_is_public_in_memory_is_here_too() -> None:
 # -- unknown things --------------------------------------------------------------------------------
 
 
-def test_an_unknown_pool(storage: RedisStorage, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_pool(storage: AnyStorage, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "pharox_redis"):
         for _ in range(3):
             assert storage.find_available_proxy("nowhere") is None
             assert storage.get_pool_stats("nowhere") is None
-            assert RedisProxyManager(storage).acquire_proxy("nowhere") is None
+            assert manager_of(storage).acquire_proxy("nowhere") is None
     assert len(caplog.records) == 1 and "'nowhere'" in caplog.text
     with pytest.raises(PoolNotFoundError, match="'nowhere'"):
         storage.acquire_lease("nowhere", "consumer", 60)
@@ -128,7 +130,7 @@ def test_an_unknown_pool(storage: RedisStorage, caplog: pytest.LogCaptureFixture
         storage.save_proxy(make_proxy(ProxyPool(id=UUID(unknown), name="x")))
 
 
-def test_an_unknown_proxy(storage: RedisStorage) -> None:
+def test_an_unknown_proxy(storage: AnyStorage) -> None:
     pool, _ = seed(storage)
     other, before = make_proxy(pool), keys(storage)
     assert storage.get_proxy_by_id(other.id) is None
@@ -155,7 +157,7 @@ def test_an_unknown_proxy(storage: RedisStorage) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "x", "None", "12345678-1234"])
-def test_ids_that_are_none(storage: RedisStorage, bad: str) -> None:
+def test_ids_that_are_none(storage: AnyStorage, bad: str) -> None:
     for call in (storage.get_pool, storage.delete_pool, storage.list_proxies):
         with pytest.raises(PoolNotFoundError):
             call(bad)
@@ -173,7 +175,7 @@ def test_ids_that_are_none(storage: RedisStorage, bad: str) -> None:
     "duration",
     [0, -1, -0.001, math.nan, math.inf, -math.inf, 315_576_001, 10**30, "60", None, True],
 )
-def test_bad_durations(storage: RedisStorage, duration: Any) -> None:
+def test_bad_durations(storage: AnyStorage, duration: Any) -> None:
     _, (proxy,) = seed(storage)
     before = keys(storage)
     with pytest.raises(InvalidLeaseError, match="duration_seconds"):
@@ -184,15 +186,15 @@ def test_bad_durations(storage: RedisStorage, duration: Any) -> None:
 
 
 @pytest.mark.parametrize("duration", [0, -1, math.nan, math.inf, 315_576_001])
-def test_bad_durations_of_the_manager(storage: RedisStorage, duration: float) -> None:
+def test_bad_durations_of_the_manager(storage: AnyStorage, duration: float) -> None:
     seed(storage)
     before = keys(storage)
     with pytest.raises(InvalidLeaseError, match="duration_seconds"):
-        RedisProxyManager(storage).acquire_proxy("pool", "consumer", duration)
+        manager_of(storage).acquire_proxy("pool", "consumer", duration)
     assert keys(storage) == before
 
 
-def test_a_bulk_with_one_proxy_of_a_missing_pool_writes_nothing(storage: RedisStorage) -> None:
+def test_a_bulk_with_one_proxy_of_a_missing_pool_writes_nothing(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("pool")
     before = keys(storage)
     given = [*make_proxies(pool, 3), make_proxy(ProxyPool(name="missing")), make_proxy(pool)]
@@ -204,7 +206,7 @@ def test_a_bulk_with_one_proxy_of_a_missing_pool_writes_nothing(storage: RedisSt
 
 @pytest.mark.parametrize("field", ["latitude", "longitude"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_coordinates_that_are_no_numbers(storage: RedisStorage, field: str, value: float) -> None:
+def test_coordinates_that_are_no_numbers(storage: AnyStorage, field: str, value: float) -> None:
     pool = storage.ensure_pool("pool")
     before = keys(storage)
     with pytest.raises(InvalidProxyError, match=field):
@@ -212,7 +214,7 @@ def test_coordinates_that_are_no_numbers(storage: RedisStorage, field: str, valu
     assert keys(storage) == before
 
 
-def test_a_proxy_in_another_pool(storage: RedisStorage) -> None:
+def test_a_proxy_in_another_pool(storage: AnyStorage) -> None:
     _, (proxy,) = seed(storage)
     other = storage.ensure_pool("other")
     before = keys(storage)
@@ -229,14 +231,14 @@ def test_a_proxy_in_another_pool(storage: RedisStorage) -> None:
     assert storage.get_proxy(proxy.id).pool_id == other.id
 
 
-def test_of_two_with_one_id_the_last_counts(storage: RedisStorage) -> None:
+def test_of_two_with_one_id_the_last_counts(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("pool")
     proxy = make_proxy(pool, country="DE")
     assert storage.add_proxies_bulk([proxy, proxy.model_copy(update={"country": "FR"})]) == 2
     assert [each.country for each in storage.list_proxies(pool.id)] == ["FR"]
 
 
-def test_a_pool_name_that_is_taken(storage: RedisStorage) -> None:
+def test_a_pool_name_that_is_taken(storage: AnyStorage) -> None:
     pool, _ = seed(storage)
     before = keys(storage)
     with pytest.raises(PoolNameTakenError, match="'pool'"):
@@ -250,7 +252,7 @@ def test_a_pool_name_that_is_taken(storage: RedisStorage) -> None:
     assert storage.get_pool(pool.id).name == "pool"
 
 
-def test_a_predicate_that_raises(storage: RedisStorage) -> None:
+def test_a_predicate_that_raises(storage: AnyStorage) -> None:
     seed(storage, 3)
     storage.find_available_proxy("pool", ProxyFilters(predicate=lambda proxy: False))
 
@@ -288,7 +290,7 @@ def test_the_shortest_chunks_still_get_everything_done(make_storage: StorageFact
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_will_do(storage: RedisStorage, name: str) -> None:
+def test_any_name_will_do(storage: AnyStorage, name: str) -> None:
     pool = storage.ensure_pool(name)
     assert pool.name == name and storage.get_pool(pool.id) == pool
     assert storage.get_pool_by_name(name) == pool and storage.list_pools() == [pool]
@@ -307,7 +309,7 @@ def test_any_name_will_do(storage: RedisStorage, name: str) -> None:
     assert storage.list_pools() == []
 
 
-def test_an_empty_name_works_or_is_refused(storage: RedisStorage) -> None:
+def test_an_empty_name_works_or_is_refused(storage: AnyStorage) -> None:
     before = keys(storage)
     try:
         pool = storage.ensure_pool("")
@@ -320,7 +322,7 @@ def test_an_empty_name_works_or_is_refused(storage: RedisStorage) -> None:
     storage.delete_pool(pool.id)
 
 
-def test_an_empty_consumer_name(storage: RedisStorage) -> None:
+def test_an_empty_consumer_name(storage: AnyStorage) -> None:
     seed(storage)
     lease = storage.acquire_lease("pool", "", 60)
     assert lease is not None and lease.consumer_id == storage.ensure_consumer("")
@@ -329,7 +331,7 @@ def test_an_empty_consumer_name(storage: RedisStorage) -> None:
 # -- pools and consumers ---------------------------------------------------------------------------
 
 
-def test_ensure_pool_twice(storage: RedisStorage) -> None:
+def test_ensure_pool_twice(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("pool")
     before = keys(storage)
     assert storage.ensure_pool("pool") == pool
@@ -365,7 +367,7 @@ def test_a_deleted_pools_name_is_free_again(make_storage: StorageFactory) -> Non
     assert lease is not None and lease.pool_id == again.id
 
 
-def test_a_consumer_keeps_its_id(storage: RedisStorage) -> None:
+def test_a_consumer_keeps_its_id(storage: AnyStorage) -> None:
     known = storage.ensure_consumer("consumer")
     model = Consumer(name="consumer")
     storage.add_consumer(model)
@@ -389,7 +391,7 @@ def spoil(model: BaseModel) -> None:
             model.__dict__[name] = None
 
 
-def test_what_is_returned_is_the_callers_own(storage: RedisStorage) -> None:
+def test_what_is_returned_is_the_callers_own(storage: AnyStorage) -> None:
     pool, (proxy,) = seed(storage, max_concurrency=9, country="DE")
     lease = storage.acquire_lease("pool", "consumer", 60)
     assert lease is not None
@@ -414,7 +416,7 @@ def test_what_is_returned_is_the_callers_own(storage: RedisStorage) -> None:
     assert before[next(key for key in before if ":doc:" in key)][1] is not None
 
 
-def test_arguments_may_change_after_the_call(storage: RedisStorage) -> None:
+def test_arguments_may_change_after_the_call(storage: AnyStorage) -> None:
     pool = ProxyPool(name="pool", description="d")
     storage.save_pool(pool)
     proxy = make_proxy(pool, country="DE")
@@ -427,7 +429,7 @@ def test_arguments_may_change_after_the_call(storage: RedisStorage) -> None:
     assert (storage.get_pool(pool.id), storage.get_proxy(proxy.id)) == wanted
 
 
-def test_arguments_are_not_changed_by_the_call(storage: RedisStorage) -> None:
+def test_arguments_are_not_changed_by_the_call(storage: AnyStorage) -> None:
     pool, (proxy,) = seed(storage, current_leases=7, checked_at=datetime(2020, 1, 1))
     filters = ProxyFilters(none_of=[ProxyFilters(country="XX")])
     kept = (pool.model_copy(deep=True), proxy.model_copy(deep=True), filters.model_dump())
@@ -444,7 +446,7 @@ def test_arguments_are_not_changed_by_the_call(storage: RedisStorage) -> None:
 # -- lease ids -------------------------------------------------------------------------------------
 
 
-def test_an_id_that_is_known_returns_its_lease(storage: RedisStorage) -> None:
+def test_an_id_that_is_known_returns_its_lease(storage: AnyStorage) -> None:
     pool, _ = seed(storage, 2)
     lease_id = new_lease_id(pool.id)
     first = storage.acquire_lease("pool", "consumer", 60, lease_id=lease_id)
@@ -461,7 +463,7 @@ def test_an_id_that_is_known_returns_its_lease(storage: RedisStorage) -> None:
 
 
 @pytest.mark.parametrize("foreign", [uuid4(), UUID(int=0), new_lease_id(uuid4())])
-def test_a_foreign_id_is_refused(storage: RedisStorage, foreign: UUID) -> None:
+def test_a_foreign_id_is_refused(storage: AnyStorage, foreign: UUID) -> None:
     seed(storage)
     storage.ensure_consumer("consumer")
     before = keys(storage)
@@ -471,7 +473,7 @@ def test_a_foreign_id_is_refused(storage: RedisStorage, foreign: UUID) -> None:
     assert keys(storage) == before
 
 
-def test_an_ended_one_is_returned_as_ended(storage: RedisStorage) -> None:
+def test_an_ended_one_is_returned_as_ended(storage: AnyStorage) -> None:
     pool, _ = seed(storage, 2)
     lease_id = new_lease_id(pool.id)
     first = storage.acquire_lease("pool", "consumer", 60, lease_id=lease_id)
@@ -483,7 +485,7 @@ def test_an_ended_one_is_returned_as_ended(storage: RedisStorage) -> None:
 
 
 @pytest.mark.parametrize("how", ["release", "delete"])
-def test_a_known_id_whose_proxy_was_deleted(storage: RedisStorage, how: str) -> None:
+def test_a_known_id_whose_proxy_was_deleted(storage: AnyStorage, how: str) -> None:
     pool, _ = seed(storage, 2)
     lease_id = new_lease_id(pool.id)
     first = storage.acquire_lease("pool", "consumer", 60, lease_id=lease_id)
@@ -497,7 +499,7 @@ def test_a_known_id_whose_proxy_was_deleted(storage: RedisStorage, how: str) -> 
         _ = again.proxy
 
 
-def test_a_known_id_with_a_filter_python_decides(storage: RedisStorage) -> None:
+def test_a_known_id_with_a_filter_python_decides(storage: AnyStorage) -> None:
     pool, _ = seed(storage, 1)
     lease_id = new_lease_id(pool.id)
     filters = ProxyFilters(predicate=lambda proxy: True)
@@ -507,7 +509,7 @@ def test_a_known_id_with_a_filter_python_decides(storage: RedisStorage) -> None:
     assert again is not None and again.id == first.id
 
 
-def test_a_lease_read_again(storage: RedisStorage) -> None:
+def test_a_lease_read_again(storage: AnyStorage) -> None:
     pool, (proxy,) = seed(storage)
     lease = storage.acquire_lease("pool", "consumer", 60)
     assert lease is not None and isinstance(lease, ProxyLease)
@@ -531,7 +533,7 @@ def test_a_lease_read_again(storage: RedisStorage) -> None:
     assert (lease.proxy_id, lease.pool_id) == (proxy.id, pool.id)
 
 
-def test_leases_of_several_pools_are_listed(storage: RedisStorage) -> None:
+def test_leases_of_several_pools_are_listed(storage: AnyStorage) -> None:
     found = set()
     for name in ("a", "b", "c"):
         storage.save_proxy(make_proxy(storage.ensure_pool(name)))
@@ -542,7 +544,7 @@ def test_leases_of_several_pools_are_listed(storage: RedisStorage) -> None:
     assert {lease.id for lease in storage.list_leases(storage.ensure_consumer("consumer"))} == found
 
 
-def test_a_release_of_what_is_unknown(storage: RedisStorage) -> None:
+def test_a_release_of_what_is_unknown(storage: AnyStorage) -> None:
     pool, (proxy,) = seed(storage)
     before = keys(storage)
     for pool_id in (None, pool.id, uuid4()):
@@ -559,7 +561,7 @@ def test_a_release_of_what_is_unknown(storage: RedisStorage) -> None:
     assert keys(storage) == before
 
 
-def test_a_full_proxy(storage: RedisStorage) -> None:
+def test_a_full_proxy(storage: AnyStorage) -> None:
     _, (proxy,) = seed(storage)
     storage.create_lease(proxy, "consumer", 60)
     with pytest.raises(ProxyUnavailableError, match=str(proxy.id)):
@@ -637,7 +639,7 @@ def test_the_managers_find_and_acquire_alike(make_storage: StorageFactory) -> No
     for each, manager in (
         (memory, ProxyManager(memory)),
         (storage, ProxyManager(storage)),
-        (storage, RedisProxyManager(storage)),
+        (storage, manager_of(storage)),
     ):
         assert each.find_available_proxy("pool") == proxies[0]
         lease = manager.acquire_proxy("pool")
@@ -690,72 +692,25 @@ def watched(manager: ProxyManager, storage: Any, pool: ProxyPool) -> list[Any]:
     return seen
 
 
-def test_callbacks_and_payloads_are_pharoxs(storage: RedisStorage) -> None:
+def test_callbacks_and_payloads_are_pharoxs(storage: AnyStorage) -> None:
     memory = InMemoryStorage()
     pool, proxies = seed(storage, 2)
     memory.save_pool(pool)
     memory.add_proxies_bulk(proxies)
-    ours = watched(RedisProxyManager(storage), storage, pool)
+    ours = watched(manager_of(storage), storage, pool)
     theirs = watched(ProxyManager(memory), memory, pool)
     assert len(ours) == len(theirs) == 7
     assert ours == theirs
     assert watched(ProxyManager(storage), storage, pool) == theirs
 
 
-def test_the_manager_notes_when_it_released(storage: RedisStorage) -> None:
+def test_the_manager_notes_when_it_released(storage: AnyStorage) -> None:
     seed(storage)
-    manager = RedisProxyManager(storage)
+    manager = manager_of(storage)
     lease = manager.acquire_proxy("pool", "consumer")
     assert lease is not None and lease.proxy.max_concurrency == 1
     manager.release_proxy(lease)
     assert lease.released_at is not None
-
-
-class Stop(BaseException):
-    """Neither an error nor anything that a manager could know."""
-
-
-@pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), Stop()], ids=repr)
-@pytest.mark.parametrize("how", ["acquire_proxy", "acquire_proxy_with_retry", "with_lease"])
-def test_a_callback_that_raises_leaves_no_lease(
-    storage: RedisStorage, how: str, error: BaseException
-) -> None:
-    seed(storage)
-    manager, seen = RedisProxyManager(storage), list[Any]()
-    manager.register_acquire_callback(seen.append)
-
-    def fail(payload: Any) -> None:
-        assert len(storage.list_leases()) == (payload.lease is not None)
-        raise error
-
-    manager.register_acquire_callback(fail)
-    manager.register_acquire_callback(seen.append)
-    released = list[Any]()
-    manager.register_release_callback(released.append)
-    with pytest.raises(type(error)) as raised:
-        if how == "with_lease":
-            with manager.with_lease("pool", "consumer"):
-                raise AssertionError("a body without a lease")
-        else:
-            getattr(manager, how)("pool", "consumer")
-    assert raised.value is error
-    (payload,) = seen  # those behind it are not called
-    assert storage.list_leases() == [] and storage.get_pool_stats("pool").total_leases == 0  # type: ignore[union-attr]
-    known = storage.get_lease(payload.lease.id)
-    assert known is not None and known.released_at is not None
-    assert released == [], "nobody had the lease that ends here"
-
-
-def test_a_callback_that_raises_when_there_is_no_lease(storage: RedisStorage) -> None:
-    manager = RedisProxyManager(storage)
-
-    def fail(payload: Any) -> None:
-        assert payload.lease is None
-        raise RuntimeError("mine")
-
-    manager.register_acquire_callback(fail)
-    with pytest.raises(RuntimeError, match="mine"):
-        manager.acquire_proxy("nowhere")
 
 
 def test_the_manager_wants_our_storage() -> None:
@@ -763,10 +718,10 @@ def test_the_manager_wants_our_storage() -> None:
         RedisProxyManager(InMemoryStorage())  # type: ignore[arg-type]
 
 
-def test_retries_pause_by_the_callers_function(storage: RedisStorage) -> None:
+def test_retries_pause_by_the_callers_function(storage: AnyStorage) -> None:
     _, (proxy,) = seed(storage)
     lease = storage.create_lease(proxy, "other", 60)
-    manager, pauses = RedisProxyManager(storage), list[float]()
+    manager, pauses = manager_of(storage), list[float]()
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
@@ -793,38 +748,16 @@ def test_retries_pause_by_the_callers_function(storage: RedisStorage) -> None:
 # -- round trips -----------------------------------------------------------------------------------
 
 
-class Trips:
-    """Counts the commands a client's connections send."""
-
-    def __init__(self, storage: RedisStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sent: list[str] = []
-        kind = storage.client.connection_pool.connection_class
-        original = kind.send_packed_command
-
-        def send(connection: Any, command: Any, *args: Any, **options: Any) -> Any:
-            data = command if isinstance(command, bytes) else b"".join(command)
-            self.sent.append(data.split(b"\r\n")[2].decode())
-            return original(connection, command, *args, **options)
-
-        monkeypatch.setattr(kind, "send_packed_command", send)
-
-    def take(self) -> list[str]:
-        sent, self.sent = self.sent, []
-        return sent
-
-
 @pytest.mark.parametrize("filters", [None, ProxyFilters(country="DE")])
-def test_one_trip_each_way(
-    real_storage: RedisStorage, monkeypatch: pytest.MonkeyPatch, filters: ProxyFilters | None
-) -> None:
+def test_one_trip_each_way(real_storage: AnyStorage, filters: ProxyFilters | None) -> None:
     storage = real_storage
     seed(storage, 5, country="DE")
-    manager = RedisProxyManager(storage)
+    manager = manager_of(storage)
     for _ in range(4):  # the caches, the view
         lease = manager.acquire_proxy("pool", "consumer", 60, filters)
         assert lease is not None
         manager.release_proxy(lease)
-    trips = Trips(storage, monkeypatch)
+    trips = Trips(storage)
     for _ in range(3):
         lease = manager.acquire_proxy("pool", "consumer", 60, filters)
         assert trips.take() == ["EVALSHA"]
@@ -847,11 +780,11 @@ def test_one_trip_each_way(
 
 
 def test_figures_cost_nothing_when_nobody_asks(
-    real_storage: RedisStorage,
+    real_storage: AnyStorage,
 ) -> None:
     storage, client = real_storage, real_storage.client
     seed(storage, 3)
-    manager = RedisProxyManager(storage)
+    manager = manager_of(storage)
 
     def counted() -> int:
         client.config_resetstat()
@@ -869,12 +802,12 @@ def test_figures_cost_nothing_when_nobody_asks(
     assert counted() == 2
 
 
-def test_a_miss_takes_one_trip(real_storage: RedisStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_miss_takes_one_trip(real_storage: AnyStorage) -> None:
     storage = real_storage
     seed(storage, 1)
     assert storage.acquire_lease("pool", "consumer", 60)
     assert storage.find_available_proxy("pool") is None  # the script is known from here on
-    trips = Trips(storage, monkeypatch)
+    trips = Trips(storage)
     assert storage.acquire_lease("pool", "consumer", 60) is None
     assert storage.find_available_proxy("pool") is None
     assert trips.take() == ["EVALSHA"] * 2
@@ -883,7 +816,7 @@ def test_a_miss_takes_one_trip(real_storage: RedisStorage, monkeypatch: pytest.M
 # -- health ----------------------------------------------------------------------------------------
 
 
-def test_health_round_trip(storage: RedisStorage) -> None:
+def test_health_round_trip(storage: AnyStorage) -> None:
     _, (proxy,) = seed(storage, status=ProxyStatus.SLOW)
     moment = datetime(2024, 1, 2, 3, 4, 5, 678_901)
     result = HealthCheckResult(
@@ -918,7 +851,7 @@ def test_health_round_trip(storage: RedisStorage) -> None:
     assert storage.get_proxy(proxy.id).status == ProxyStatus.ACTIVE
 
 
-def test_a_health_check_of_the_far_past_is_refused_cleanly(storage: RedisStorage) -> None:
+def test_a_health_check_of_the_far_past_is_refused_cleanly(storage: AnyStorage) -> None:
     _, (proxy,) = seed(storage)
     before = keys(storage)
     result = HealthCheckResult(
