@@ -98,8 +98,15 @@ class Callers:
                     return other
         return token
 
-    def used(self, token: str, pool_id: UUID) -> None:
-        """Forget a claim that has become a lease."""
+    def used(self, token: str, pool_id: UUID, proxy_id: UUID) -> None:
+        """Forget a claim that has become a lease; one on another proxy goes on."""
+        with self._lock:
+            known = self._claims.get((token, pool_id))
+            if known is not None and known.proxy_id == proxy_id:
+                del self._claims[token, pool_id]
+
+    def has_none(self, token: str, pool_id: UUID) -> None:
+        """Forget what ``token`` has claimed or was about to: a find brought nothing."""
         with self._lock:
             self._claims.pop((token, pool_id), None)
 

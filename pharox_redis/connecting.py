@@ -87,6 +87,9 @@ def _make(
     if kind != "cluster":
         backoff = ExponentialWithJitterBackoff(base=0.01, cap=1)
         options = {"retry": library.retry.Retry(backoff, 10), **options}
+        if library is redis:
+            # redis-py turns the hundred and first thread away; tasks wait their turn (async_links).
+            options.setdefault("max_connections", 1_000)
     try:
         if kind == "server":
             _check_one_server(url)

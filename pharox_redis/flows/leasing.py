@@ -208,7 +208,7 @@ def find(
         ctx.warn_once(pool_name, no_pool(pool_name))
         return None
     if reply is None or reply[0] == "none":
-        ctx.callers.used(token, pool.id)
+        ctx.callers.has_none(token, pool.id)
         return None
     _, proxy_id, document, fields, leases = reply
     proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
@@ -247,7 +247,7 @@ def create_lease(
                 break
             pool, lease_id = known, str(new_lease_id(known.id))
         else:
-            ctx.callers.used(token, pool.id)
+            ctx.callers.used(token, pool.id, proxy.id)
             acquired, expires, released, owner, proxy_id, name = reply
             lease: Lease = decode_lease(
                 Lease, pool.id, name, lease_id, proxy_id, owner, acquired, expires, released

@@ -85,6 +85,17 @@ def test_a_claim_in_another_pool_does_not_hide_ones_own(storage: AnyStorage) -> 
     assert storage.acquire_lease("a", "c", 60) is not None
 
 
+def test_a_lease_on_another_proxy_leaves_ones_claim_known(storage: AnyStorage) -> None:
+    pool = storage.ensure_pool("a")
+    first, second = make_proxies(pool, 2)
+    storage.add_proxies_bulk([first, second])
+    found = storage.find_available_proxy("a")
+    assert found is not None and found.id == first.id
+    storage.create_lease(second, "c", 60)
+    lease = storage.acquire_lease("a", "c", 60)
+    assert lease is not None and lease.proxy_id == first.id
+
+
 def test_a_claim_is_not_lent_to_who_names_the_proxy(storage: AnyStorage) -> None:
     pool = storage.ensure_pool("a")
     storage.save_proxy(proxy := make_proxy(pool))

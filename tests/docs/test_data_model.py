@@ -227,7 +227,7 @@ def test_a_busy_storage_holds_nothing_else(storage: RedisStorage) -> None:
         )
     # What a call leaves that gave up waiting for its lease.
     ctx, given_up = storage._context, str(new_lease_id(pool.id))
-    call = take_back(ctx, ctx.pool_ref(pool.id), given_up)
+    call = take_back(ctx.pool_ref(pool.id), given_up)
     storage.client.eval(call.script.text, 1, call.key, *call.args)
     # A delete that broke off after its first step, a fence; a rename fences the old name.
     key = Keys(storage.settings.key_prefix).pool(pool.id)

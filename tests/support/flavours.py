@@ -14,6 +14,7 @@ from typing import Any, Self
 import fakeredis
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
 from redis.asyncio.retry import Retry
 
 from pharox_redis import RedisStorage, Settings
@@ -26,8 +27,11 @@ _SHARED = ("host", "port", "path", "db", "username", "password", "socket_timeout
 _SHARED_TOO = ("decode_responses", "protocol")
 
 
-def twin(client: redis.Redis) -> redis.asyncio.Redis:
-    """An asyncio client of a client's server, which the caller closes."""
+def twin(client: redis.Redis | redis.RedisCluster) -> Any:
+    """An asyncio client of a client's server, or Cluster, which the caller closes."""
+    if isinstance(client, redis.RedisCluster):
+        nodes = [redis.asyncio.cluster.ClusterNode(n.host, n.port) for n in client.get_nodes()]
+        return redis.asyncio.RedisCluster(startup_nodes=nodes)
     known = client.connection_pool.connection_kwargs
     options = {name: known[name] for name in (*_SHARED, *_SHARED_TOO) if name in known}
     if isinstance(client, fakeredis.FakeRedis):

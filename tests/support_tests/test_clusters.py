@@ -100,9 +100,8 @@ def test_a_slot_moves_key_by_key(cluster: Cluster) -> None:
     cluster.wait_until_whole()
 
 
+@pytest.mark.parametrize("cluster", ["valkey"], indirect=True)
 def test_a_slot_moves_at_once(cluster: Cluster) -> None:
-    if cluster.kind != "valkey":
-        pytest.skip("Valkey's alone")
     client = cluster.client()
     client.set("{atomic}", "x")
     slot = cluster.slot_of("{atomic}")

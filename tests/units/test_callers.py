@@ -105,9 +105,9 @@ def test_the_callers_own_claim_comes_first() -> None:
     callers.claimed(own, POOL.id, proxy)
     callers.claimed("other", POOL.id, proxy)
     assert callers.claim_for(proxy) == own
-    callers.used(own, POOL.id)
+    callers.used(own, POOL.id, proxy.id)
     assert callers.claim_for(proxy) == "other", "it holds the model that find returned"
-    callers.used("other", POOL.id)
+    callers.used("other", POOL.id, proxy.id)
     assert callers.claim_for(proxy) == own, "none is left: back to one's own token"
 
 
@@ -153,7 +153,13 @@ def test_a_claim_is_open_until_it_is_used_or_lapsed(monkeypatch: pytest.MonkeyPa
     assert callers.open_claim(POOL.id, 5) == ""
     callers.claimed(own, POOL.id, proxy)
     assert callers.open_claim(POOL.id, 5) == own
-    callers.used(own, POOL.id)
+    callers.used(own, POOL.id, make_proxy(POOL).id)
+    assert callers.open_claim(POOL.id, 5) == own, "that was another proxy"
+    callers.used(own, POOL.id, proxy.id)
+    assert callers.open_claim(POOL.id, 5) == ""
+    callers.asking(own, POOL.id)
+    assert callers.open_claim(POOL.id, 5) == own, "its find may have claimed something"
+    callers.has_none(own, POOL.id)
     assert callers.open_claim(POOL.id, 5) == ""
 
 

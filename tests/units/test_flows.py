@@ -62,7 +62,7 @@ def test_an_acquire_lets_go_of_its_callers_find(ctx: Context) -> None:
     play.reply(["again", 0, ""])
     play.calls("acquire", token=ctx.callers.token())
     acquire(ctx, filters=picky(1)).calls("candidates", token=ctx.callers.token())
-    ctx.callers.used(ctx.callers.token(), POOL)
+    ctx.callers.used(ctx.callers.token(), POOL, proxy.id)
     acquire(ctx).calls("acquire", token="")
 
 
