@@ -15,8 +15,9 @@ servers'; the sentinels' own are ``sentinel_username`` and ``sentinel_password``
 ``sentinel_kwargs`` has whatever else is theirs alone.
 
 redis-py's own ``from_url`` and its Sentinel never send a command twice. Here they do, as often as
-its clients that are made otherwise: ten times, after 0.01 to 1 s, some two seconds in all, unless
-``retry=`` says something else. A cluster's client repeats by itself, without waiting.
+its clients that are made otherwise: ten times more, 0.01 to 1 s apart, unless ``retry=`` says
+something else. That is some four seconds if a server refuses connections, and a minute if it says
+nothing (``socket_timeout`` is 5 s). A cluster's client repeats by itself, without waiting.
 
 Nothing connects before its first use; a connection object that never connects finds the mistakes in
 the options. No error shows what the URL says: any part of it may be a password.
@@ -155,6 +156,8 @@ def _kind(url: object) -> str:
 
 def _check_one_server(url: str) -> None:
     """Refuse what redis-py would take for another server or database than was meant."""
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise _Refused("it begins with no scheme that is known")
     parts = urlsplit(url)
     _check_query(parts.query, parts.fragment)
     if "," in parts.netloc.rpartition("@")[2]:

@@ -163,6 +163,12 @@ def translate(error: Exception) -> PharoxError:
             "The pool's slot is being moved to another node (or the user has no right to EXISTS); "
             f"try again: {message}"
         )
+    if isinstance(error, redis_errors.MovedError):
+        # A Cluster's client follows it.
+        return StorageError(
+            "The server is one node of a Cluster, and what was asked for is on another "
+            f"({message}); its URL begins with redis+cluster://, not redis://."
+        )
     if message == "Cluster mode is not enabled on this node":
         return StorageError(
             "The server is not part of a Cluster; its URL begins with redis://, not redis+cluster://."

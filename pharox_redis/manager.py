@@ -75,7 +75,8 @@ class RedisProxyManager(ProxyManager):
         if not isinstance(storage, RedisStorage):
             raise TypeError(
                 f"RedisProxyManager needs a RedisStorage, not {type(storage).__qualname__}; "
-                "pharox's ProxyManager takes any storage."
+                "AsyncRedisProxyManager takes an AsyncRedisStorage, pharox's ProxyManager any "
+                "other."
             )
         super().__init__(storage)
         self._redis = storage

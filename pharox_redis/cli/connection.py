@@ -62,6 +62,7 @@ def open_storage(url: str, prefix: str | None) -> CommandStorage:
         typer.BadParameter: The URL or the prefix cannot be used.
         RedisError, RedisClusterException: The server cannot be reached, or refuses.
     """
+    from pharox_redis.errors import InvalidUrlError
     from pharox_redis.settings import Settings
     from pharox_redis.storage import RedisStorage
 
@@ -72,12 +73,9 @@ def open_storage(url: str, prefix: str | None) -> CommandStorage:
     try:
         _probe(url)
         return RedisStorage.from_url(url, settings)
-    except (ValueError, TypeError):
-        # Neither the URL nor what these say of it is shown: a password with characters that a URL
-        # does not take looks like a host or a port.
-        raise typer.BadParameter(
-            f"not the URL of a Redis server, as in {DEFAULT_URL}", param_hint="--url"
-        ) from None
+    except InvalidUrlError as error:
+        # It does not show what the URL says: any part of it may be a password.
+        raise typer.BadParameter(str(error), param_hint="--url") from None
 
 
 @contextmanager

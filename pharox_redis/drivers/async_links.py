@@ -173,6 +173,10 @@ class AsyncClusterLink(_Turns):
 
 
 def _lost(error: Exception) -> redis.exceptions.ConnectionError:
+    if isinstance(error, RuntimeError):
+        return redis.exceptions.ConnectionError(
+            f"{error} (An AsyncRedisStorage belongs to one event loop; make one for each.)"
+        )
     return redis.exceptions.ConnectionError(f"The connection was lost: {error}")
 
 

@@ -54,7 +54,7 @@ def test_an_unreachable_server_is_exit_code_1(
 def test_a_url_that_is_none_is_exit_code_2(command: Command, args: list[str], url: str) -> None:
     result = command(*args, stdin=b"192.0.2.1:80", url=url)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "not the URL of a Redis server, as in redis://localhost:6379/0" in result.stderr
+    assert "--url" in result.stderr and "it looks like redis://host:6379/0" in result.stderr
     assert SECRET not in result.output
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import re
 from pathlib import Path
@@ -31,26 +30,18 @@ def test_quickstart_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[s
 
 def test_further_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The blocks on acquire_lease and asyncio, in the place of the quickstart's."""
-    code = [
-        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        for block in blocks()[1:3]
-    ]
+    code = [compile(block, "README.md", "exec") for block in blocks()[1:3]]
     with EmbeddedServer() as server, RedisStorage.from_url(server.url) as storage:
         pool = storage.ensure_pool("latam")
         storage.add_proxies_bulk(make_proxies(pool, 2, country="BR", host="192.0.2.9"))
         scope: dict[str, Any] = {
             "ProxyFilters": pharox.ProxyFilters,
             "storage": storage,
-            "url": server.url,
         }
-        eval(code[0], scope)
-        assert scope.pop("lease") is not None
-
-        async def run() -> None:
-            await eval(code[1], scope)
-
-        asyncio.run(run())
+        exec(code[0], scope)
         assert scope["lease"] is not None
+        exec(code[1], scope)
+        asyncio.run(scope["main"](server.url))
         assert capsys.readouterr().out.startswith("http://192.0.2.9:")
         assert storage.list_leases() == []
 

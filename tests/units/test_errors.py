@@ -77,6 +77,7 @@ def test_odd_refusals(message: str) -> None:
         (redis_errors.ResponseError("WRONGTYPE Operation"), errors.CorruptRecordError),
         (redis_errors.ResponseError("x WRONGTYPE y script"), errors.CorruptRecordError),
         (redis_errors.ResponseError("something else"), errors.StorageError),
+        (redis_errors.MovedError("5 192.0.2.1:7000"), errors.StorageError),
         (redis_errors.ResponseError(""), errors.StorageError),
     ],
 )
@@ -93,7 +94,6 @@ def test_servers_words(error: redis_errors.RedisError, kind: type[PharoxError]) 
         redis_errors.ClusterDownError("The cluster is down"),
         redis_errors.MasterDownError("Link with MASTER is down"),
         redis_errors.SlotNotCoveredError('Slot "5" not covered by the cluster.'),
-        redis_errors.MovedError("5 192.0.2.1:7000"),
         redis_errors.AskError("5 192.0.2.1:7000"),
         # redis-py cuts the code off where it has a class for it.
         redis_errors.TryAgainError("Multiple keys request during rehashing of slot"),
