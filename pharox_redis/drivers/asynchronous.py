@@ -147,7 +147,7 @@ class AsyncDriver:
             logger.warning(
                 "A call that was given up could not be wound up; a lease it may have had ends at "
                 "its expiry. %s",
-                translate(error) if isinstance(error, CLIENT_ERRORS) else error,
+                translate(error) if isinstance(error, CLIENT_ERRORS) else repr(error),
             )
 
     async def _insist(self, step: Step) -> Any:

@@ -34,7 +34,8 @@ def confirm(
         )
     except StorageUnavailableError as error:
         there = acknowledged = error
-    if isinstance(there, str) and isinstance(acknowledged, int) and acknowledged >= wanted:
+    known = isinstance(there, str) and isinstance(acknowledged, int)
+    if known and acknowledged >= wanted:
         return None
     if not own:
         yield take_back(pool, lease_id)
@@ -43,7 +44,7 @@ def confirm(
             raise reply
     raise NotReplicatedError(
         f"Lease {lease_id} was confirmed by "
-        f"{acknowledged if isinstance(acknowledged, int) else 'no'} of {wanted} replicas "
+        f"{acknowledged if known else 'no'} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
 

@@ -90,9 +90,9 @@ AWAY = StorageUnavailableError("away")
 UNCONFIRMED = {
     "too few": ([RECORD, 1], "1 of 2"),
     "none": ([RECORD, 0], "0 of 2"),
-    "not there": ([None, 2], "2 of 2"),  # the server asked is not the one that granted it
+    "not there": ([None, 2], "no of 2"),  # the server asked is not the one that granted it
     "WAIT failed": ([RECORD, AWAY], "no of 2"),
-    "GETEX failed": ([AWAY, 2], "2 of 2"),
+    "GETEX failed": ([AWAY, 2], "no of 2"),
     "both failed": ([StorageError("moved"), AWAY], "no of 2"),
 }
 
