@@ -71,16 +71,15 @@ class Callers:
 
     def asking(self, token: str, pool_id: UUID) -> None:
         """Remember that ``token`` may be about to claim some proxy."""
-        with self._lock:
-            self._claims[token, pool_id] = Claim(_SOME_PROXY, 0, time.monotonic())
-            self._claims.move_to_end((token, pool_id))
-            if len(self._claims) > _REMEMBERED:
-                self._claims.popitem(last=False)
+        self._remember(token, pool_id, Claim(_SOME_PROXY, 0, time.monotonic()))
 
     def claimed(self, token: str, pool_id: UUID, proxy: Proxy) -> None:
         """Remember that ``token`` claimed a proxy, and no longer what it claimed there before."""
+        self._remember(token, pool_id, Claim(proxy.id, id(proxy), time.monotonic()))
+
+    def _remember(self, token: str, pool_id: UUID, claim: Claim) -> None:
         with self._lock:
-            self._claims[token, pool_id] = Claim(proxy.id, id(proxy), time.monotonic())
+            self._claims[token, pool_id] = claim
             self._claims.move_to_end((token, pool_id))
             if len(self._claims) > _REMEMBERED:
                 self._claims.popitem(last=False)

@@ -42,6 +42,10 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from pharox_redis.errors import InvalidUrlError
 
+# redis-py annotates these in part only; so it is with Sentinel's methods further down.
+_parse_url: Any = parse_url
+_ClusterNode: Any = ClusterNode
+
 _SHAPES: Final = {
     "server": "redis://host:6379/0, redis://user:password@host:6379/0, unix:///path/to/socket, "
     "redis+cluster://host1:6379,host2:6379 or redis+sentinel://host1:26379,host2:26379/service/0",
@@ -58,7 +62,9 @@ def connect(url: str, **options: Any) -> redis.Redis | redis.RedisCluster:
 
     Raises ``InvalidUrlError`` for a URL, or an option, that cannot be used.
     """
-    return _make(url, options, redis, _cluster, _MasterClient)  # type: ignore[no-any-return]
+    client: redis.Redis | redis.RedisCluster
+    client = _make(url, options, redis, _cluster, _MasterClient)
+    return client
 
 
 def connect_async(url: str, **options: Any) -> redis.asyncio.Redis | redis.asyncio.RedisCluster:
@@ -66,7 +72,9 @@ def connect_async(url: str, **options: Any) -> redis.asyncio.Redis | redis.async
 
     Raises ``InvalidUrlError`` for a URL, or an option, that cannot be used.
     """
-    return _make(url, options, redis.asyncio, _async_cluster, _AsyncMasterClient)  # type: ignore[no-any-return]
+    client: redis.asyncio.Redis | redis.asyncio.RedisCluster
+    client = _make(url, options, redis.asyncio, _async_cluster, _AsyncMasterClient)
+    return client
 
 
 class _Refused(Exception):
@@ -185,7 +193,7 @@ def _read(kind: str, url: str, options: dict[str, Any]) -> _Target:
             raise _Refused("the service's name is missing or has an @")
     if not re.fullmatch("[0-9]*/?", path):
         raise _Refused("the database is not a number")
-    named = parse_url(f"redis://{credentials}{at}host/{path}?{query}")  # type: ignore[no-untyped-call]
+    named = _parse_url(f"redis://{credentials}{at}host/{path}?{query}")
     merged, tls = {**options, **named}, scheme == f"rediss+{kind}"
     del merged["host"]
     if not {"ssl", "connection_class", "port"}.isdisjoint(merged):
@@ -216,19 +224,19 @@ class _Sentinels(redis.Sentinel):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's
         self.all = tuple(self.sentinels)
 
     def discover_master(self, service_name: str) -> Any:
         try:
-            return super().discover_master(service_name)  # type: ignore[no-untyped-call]
+            return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py's
         finally:
             self.sentinels = _all_again(self.sentinels[0], self.all)
 
 
 class _AsyncSentinels(redis.asyncio.Sentinel):
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's
         self.all = tuple(self.sentinels)
 
     async def discover_master(self, service_name: str) -> Any:
@@ -277,7 +285,7 @@ class _LazyCluster(redis.RedisCluster):
                     return
                 running = True
                 try:
-                    nodes = [ClusterNode(*each) for each in hosts]  # type: ignore[no-untyped-call]
+                    nodes = [_ClusterNode(*each) for each in hosts]
                     super(_LazyCluster, self).__init__(startup_nodes=nodes, **options)
                     del self._make
                 finally:

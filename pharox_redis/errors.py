@@ -130,12 +130,17 @@ _QUOTATIONS = (
 )
 
 
+def without_quotations(message: str) -> str:
+    """A message of redis-py's or of a server without the arguments of the command it quotes."""
+    for quotation in _QUOTATIONS:
+        message = quotation.sub("", message)
+    return message
+
+
 def _without_arguments(error: Exception) -> str:
     """The error's message without arguments it quotes. Those go from the error, too: it becomes the
     cause of ours."""
-    message = str(error)
-    for quotation in _QUOTATIONS:
-        message = quotation.sub("", message)
+    message = without_quotations(str(error))
     if message != str(error):
         error.args = (message,)
     return message

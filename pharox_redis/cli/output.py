@@ -6,12 +6,9 @@ import re
 
 from rich.console import Console
 
+from pharox_redis.errors import without_quotations
+
 _USER_INFO = re.compile(r"//.*@", re.DOTALL)
-# Server errors can quote the command that failed, and commands carry whole proxies.
-_QUOTED_COMMANDS = (
-    (re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL), ""),
-    (re.compile(r",? with args beginning with: .*", re.DOTALL), ""),
-)
 
 
 def result_console() -> Console:
@@ -31,9 +28,7 @@ def mask_url(url: str) -> str:
 
 def describe(error: Exception) -> str:
     """Return the message of an error, or its kind, without the data of the command it quotes."""
-    message = str(error)
-    for pattern, replacement in _QUOTED_COMMANDS:
-        message = pattern.sub(replacement, message)
+    message = without_quotations(str(error))
     return printable(message.strip() or type(error).__name__)
 
 

@@ -54,13 +54,14 @@ class AsyncServerLink(_Turns):
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         super().__init__(getattr(client.connection_pool, "max_connections", 100))
-        self._client = client
+        # redis-py does not annotate execute_command.
+        self._client: Any = client
 
     async def send(self, *words: Any) -> Any:
         """One command."""
         async with self._turn:
             try:
-                return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+                return await self._client.execute_command(*words)
             except _BROKEN as error:
                 raise _lost(error) from error
 
@@ -145,7 +146,8 @@ class AsyncClusterLink(_Turns):
                     replies[place] = await self.send(*commands[place])
                 except CLIENT_ERRORS as error:
                     replies[place] = error
-                    away = error if isinstance(reply, _GONE) else None
+                    if isinstance(reply, _GONE):
+                        away = error
         return replies
 
     async def _on(self, node: ClusterNode, commands: Sequence[Words]) -> list[Any]:

@@ -42,6 +42,7 @@ from pharox_redis.drivers.replies import (
     places_without_script,
     settled,
     text,
+    throw_into,
     unencodable,
 )
 from pharox_redis.errors import StorageUnavailableError, translate
@@ -98,7 +99,7 @@ class AsyncDriver:
                     if task and task.cancelling() > cancels:
                         await self._wind_up(flow)
                         raise asyncio.CancelledError from None
-                    step = self._throw(flow, translate(error), error)
+                    step = throw_into(flow, error)
                 except asyncio.CancelledError:
                     await self._wind_up(flow)
                     raise
@@ -127,11 +128,6 @@ class AsyncDriver:
         task.add_done_callback(self._windings.discard)
         # Cancelled once more here, the caller is in a hurry, and the task goes on without it.
         await asyncio.wait({task}, timeout=GRACE_SECONDS)
-
-    @staticmethod
-    def _throw(flow: Flow[T], error: PharoxError, cause: Exception) -> Step:
-        error.__cause__ = cause
-        return flow.throw(error)
 
     async def _wind_up(self, flow: Flow[T]) -> None:
         with suppress(StopIteration, Interrupted):

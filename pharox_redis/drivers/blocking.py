@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from pharox.exceptions import PharoxError
 from pydantic_core import PydanticSerializationError
 from redis import exceptions as redis_errors
 
@@ -23,6 +22,7 @@ from pharox_redis.drivers.replies import (
     places_without_script,
     settled,
     text,
+    throw_into,
     unencodable,
 )
 from pharox_redis.errors import translate
@@ -60,17 +60,12 @@ class SyncDriver:
                 try:
                     reply = self._perform(step)
                 except CLIENT_ERRORS as error:
-                    step = self._throw(flow, translate(error), error)
+                    step = throw_into(flow, error)
                 else:
                     step = flow.send(reply)
         except StopIteration as stop:
             result: T = stop.value
             return result
-
-    @staticmethod
-    def _throw(flow: Flow[T], error: PharoxError, cause: Exception) -> Step:
-        error.__cause__ = cause
-        return flow.throw(error)
 
     def _perform(self, step: Step) -> Any:
         if isinstance(step, Pause):

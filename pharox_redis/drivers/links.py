@@ -6,7 +6,7 @@ written to all masters before the first reply is read, so it takes as long as it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import redis
@@ -62,12 +62,13 @@ class ClusterLink:
     """A Cluster: the master of each command's slot."""
 
     def __init__(self, client: RedisCluster) -> None:
-        self._client = client
+        # redis-py annotates its blocking cluster client in part only.
+        self._client: Any = client
 
     def send(self, *words: Any) -> Any:
         """To the master that has the command's key."""
         try:
-            return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return self._client.execute_command(*words)
         except AttributeError as error:
             raise stranger() from error
 
@@ -75,26 +76,24 @@ class ClusterLink:
         """One pipeline a master, all at once."""
         # The methods eval() and evalsha() of a cluster pipeline are blocked; the commands are not.
         try:
-            with self._client.pipeline() as pipe:  # type: ignore[no-untyped-call]
+            with self._client.pipeline() as pipe:
                 # redis-py's pipeline has a server tell it the keys of each script call, in a trip
                 # of its own; outside of pipelines it knows them by itself.
-                pipe._get_command_keys = _keys_by(pipe._get_command_keys)
+                pipe._get_command_keys = lambda *words: [key_of(words)]
                 return _executed(pipe, commands)
         except AttributeError as error:
             raise stranger() from error
 
     def send_to_master(self, key: str, commands: Sequence[Words]) -> list[Any]:
         """One pipeline on the node that has the key, as far as the client knows."""
-        node = self._client.get_node_from_key(key)  # type: ignore[no-untyped-call]
+        node = self._client.get_node_from_key(key)
         if node is None:
             raise redis.exceptions.ClusterDownError(f"No node has the slot of {key}.")
         return _in_a_pipeline(self._client.get_redis_connection(node), commands)
 
     def info(self) -> Any:
         """Of one of its nodes."""
-        return self._client.execute_command(  # type: ignore[no-untyped-call]
-            "INFO", "server", target_nodes=RedisCluster.RANDOM
-        )
+        return self._client.execute_command("INFO", "server", target_nodes=RedisCluster.RANDOM)
 
 
 def stranger() -> redis.exceptions.ClusterError:
@@ -126,12 +125,3 @@ def _executed(pipe: Any, commands: Sequence[Words]) -> list[Any]:
         pipe.execute_command(*words)
     replies: list[Any] = pipe.execute(raise_on_error=False)
     return replies
-
-
-def _keys_by(ask: Callable[..., Any]) -> Callable[..., Any]:
-    def keys(*words: Any) -> Any:
-        if words[0] in ("EVALSHA", "EVAL"):
-            return words[3 : 3 + int(words[2])]
-        return ask(*words)
-
-    return keys

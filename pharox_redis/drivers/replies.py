@@ -8,17 +8,19 @@ may be sent twice by redis-py's own retries; that every script can be repeated i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import exceptions as redis_errors
 
 from pharox_redis.errors import StorageError, UnsupportedServerError, translate
-from pharox_redis.flows.base import Command
+from pharox_redis.flows.base import Command, Flow, Step
 from pharox_redis.scripts import Call
 from pharox_redis.server import MINIMUM_VERSION
 
 CLIENT_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 """What redis-py raises when a server refuses or cannot be reached; the second is no RedisError."""
+
+T = TypeVar("T")
 
 Sendable = Call | Command
 
@@ -52,6 +54,13 @@ def command_of(step: Sendable) -> tuple[Any, ...]:
 def fallback_of(step: Call) -> tuple[Any, ...]:
     """The command for a script the server does not have."""
     return ("EVAL", step.script.text, 1, step.key, *step.args)
+
+
+def throw_into(flow: Flow[T], error: Exception) -> Step:
+    """Tell a flow of one of redis-py's exceptions, as this library's; the flow's next step."""
+    ours = translate(error)
+    ours.__cause__ = error
+    return flow.throw(ours)
 
 
 def settled(reply: Any) -> Any:

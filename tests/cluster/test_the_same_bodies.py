@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pharox.tests.adapters import StorageContractFixtures, storage_contract_suite
 from redis.cluster import RedisCluster
 
 from pharox_redis import Settings
-from tests.core.test_contract import seed_pool, seed_proxy
 from tests.faults.test_contention import MANAGERS, Job, take_turns
 from tests.properties.test_stateful import play
 from tests.support.blocking import AnyStorage
 from tests.support.clusters import Cluster
 from tests.support.contention import fill, judge
+from tests.support.contract import check_contract
 from tests.support.flavours import FLAVOURS, Maker
 from tests.support.invariants import check_invariants
 
@@ -45,21 +44,7 @@ def make(client: RedisCluster, maker: Maker, prefix: str) -> Callable[[], AnySto
 
 
 def test_contract_suite(make: Callable[[], AnyStorage]) -> None:
-    made: list[AnyStorage] = []
-
-    def noted() -> AnyStorage:
-        made.append(make())
-        return made[-1]
-
-    storage_contract_suite(
-        StorageContractFixtures(
-            make_storage=noted,
-            seed_pool=seed_pool,
-            seed_proxy=seed_proxy,
-            teardown_storage=check_invariants,
-        )
-    )
-    assert len(made) == 11
+    check_contract(make)
 
 
 @pytest.mark.timeout(600)
