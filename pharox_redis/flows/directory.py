@@ -79,14 +79,18 @@ def consumer_id(ctx: Context, name: str) -> Flow[str]:
 
 def claim_consumer(ctx: Context, name: str, wanted: UUID) -> Flow[str]:
     """The id a name has, ``wanted`` if it had none. One trip."""
-    key = ctx.keys.consumers()
-    replies = yield [
-        Command(("HSETNX", key, name, str(wanted))),
-        Command(("HGET", key, name)),
-    ]
-    stored: str = checked(replies)[1]
-    ctx.consumers.put(name, stored)
-    return stored
+    key, stored = ctx.keys.consumers(), None
+    while stored is None:
+        # While a Cluster moves the directory's slot the two may be answered by two nodes, and the
+        # look-up before the claim: then both once more.
+        replies = yield [
+            Command(("HSETNX", key, name, str(wanted))),
+            Command(("HGET", key, name)),
+        ]
+        stored = checked(replies)[1]
+    known: str = stored
+    ctx.consumers.put(name, known)
+    return known
 
 
 def add_consumer(ctx: Context, consumer: Consumer) -> Flow[None]:

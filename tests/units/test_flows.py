@@ -140,6 +140,15 @@ def test_an_unknown_consumer_is_registered_once(ctx: Context) -> None:
     acquire(ctx, consumer_name="new").calls("acquire", consumer=CONSUMER)
 
 
+def test_a_consumer_that_is_claimed_but_not_found_is_claimed_again(ctx: Context) -> None:
+    """On a Cluster, while the directory's slot moves, two nodes may answer the two commands."""
+    play = acquire(ctx, consumer_name="new")
+    play.reply([0, None])
+    assert [step.args[0] for step in play.step] == ["HSETNX", "HGET"]
+    play.reply([0, CONSUMER])
+    play.calls("acquire", consumer=CONSUMER)
+
+
 def test_an_error_goes_through(ctx: Context) -> None:
     play = acquire(ctx)
     with pytest.raises(StorageUnavailableError, match="gone"):
