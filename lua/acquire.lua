@@ -23,8 +23,8 @@
 --   token         the caller, if an earlier find of its may still hold a proxy: that is let go;
 --                 or ""
 -- RETURNS
---   {"lease", acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, document, fields,
---    leases of the proxy, figures | false}
+--   {"lease", acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, document, fields (the
+--    first ten of read_proxy's), leases of the proxy, figures | false}
 --   {"none", figures | false}      nothing free matches
 --   {"again", wait_us, from}       not known yet
 --   {"taken"}                      the wanted proxy is not free or was saved meanwhile
@@ -33,16 +33,7 @@
 -- COMPLEXITY
 --   O(log n) with a complete view and nothing due; else bounded by chunk_us
 
---- @include "moving"
---- @include "now"
---- @include "valid_span"
---- @include "make_ask"
---- @include "read_lease"
---- @include "read_proxy"
---- @include "pick"
 --- @include "grant_lease"
---- @include "lease_reply"
---- @include "note_use"
 
 local pool = KEYS[1]
 local pool_name = ARGV[1]
@@ -60,15 +51,18 @@ local wanted = ARGV[12]
 local want_stats = ARGV[13]
 local token = ARGV[14]
 
-if moving(pool) then
+-- As `moving` does, in one call with the first look at the lease.
+local found = redis.pcall('MGET', pool .. ':lease:' .. lease_id, pool .. ':never')
+if found.err then
   return redis.error_reply('TRYAGAIN ' .. pool)
 end
 
-local ms, us = now()
-local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
-local ask = make_ask(pool, ms, us, selector, digest, program, hints, limits, from, wanted)
-if not duration or not retention or not ask or not string.match(consumer, '^[%x-]+$')
-    or string.find(token, '[:%s]') then
+local record, time = found[1], redis.call('TIME')
+local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local duration = string.find(duration_ms, '^%d+$') and tonumber(duration_ms) or 0
+local retention = string.find(retention_ms, '^%d+$') and tonumber(retention_ms) or -1
+if duration < 1 or retention < 0 or duration > 315576000000 or retention > 315576000000
+    or not string.find(consumer, '^[%x-]+$') then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
 local state = redis.call('HMGET', pool, 'name', 'prefix', 'v:' .. selector .. ':' .. digest)
@@ -79,57 +73,65 @@ if string.sub(lease_id, 1, 13) ~= state[2] then
   return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
 
-if not state[3] and digest ~= '' then
-  --- @include "read_program"
-  if read_program(ask) == false then
-    return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
-  end
-end
-
-local known, void = read_lease(pool, lease_id, ms)
-if void then
-  return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
-end
-if known then
-  if known.corrupt then
-    return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
-  end
-  if known.consumer ~= consumer then
-    return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
-  end
-  local proxy = read_proxy(pool, known.proxy_id)
-  local load = proxy and redis.call('ZCARD', pool .. ':held:' .. proxy.id) or 0
-  return lease_reply(pool, known, proxy, load, want_stats == '1')
-end
-
-if token ~= '' then
-  --- @include "drop_claim"
-  drop_claim(pool, token)
-end
-local proxy, load, wait = pick(ask, state[3])
-if not proxy then
-  local outcome = load
-  if outcome == 'none' then
-    note_use(ask)
-    local figures = false
-    if want_stats == '1' then
-      --- @include "pool_stats"
-      figures = pool_stats(pool)
-    end
-    return {'none', figures}
-  end
-  if outcome == 'again' then
-    return {'again', math.ceil(wait), ask.from}
-  end
-  if outcome == 'malformed' then
-    return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
-  end
-  return {outcome}
-end
 local lease = {
-  id = lease_id, proxy_id = proxy.id, consumer = consumer,
+  id = lease_id, consumer = consumer,
   acquired = ms, expires = ms + duration, retention = retention,
 }
+want_stats = want_stats == '1'
+local proxy, load
+
+-- The usual case, in as few calls and functions as it takes: nothing is due, and the head of the
+-- view can be trusted (see free_head). Whatever else is met, nothing was written yet.
+if state[3] and not record and token == '' and wanted == ''
+    and not string.find(hints, 't', 1, true) then
+  local view, cursor = string.match(state[3], '^(%S+) (%S+)$')
+  local due = redis.call('ZRANGE', pool .. ':expiry', 0, 0, 'WITHSCORES')
+  local head = redis.call('ZRANGE', pool .. ':view:' .. view, 0, 0, 'WITHSCORES')
+  local id, rank = head[1], head[2]
+  if not id or due[1] and tonumber(due[2]) <= ms then
+    id = nil
+  elseif cursor == '*' then
+    if rank == 'inf' and not want_stats then
+      return {'none', false}
+    end
+  elseif selector ~= 'f' or tonumber(rank) > tonumber(cursor) then
+    id = nil
+  end
+  if id and rank ~= 'inf' then
+    -- What ranks a proxy that was just leased, and what the reply needs (see read_proxy).
+    local raw = redis.call('HMGET', pool .. ':proxy:' .. id,
+      'so', 'co', 'ci', 'is', 'as', 'la', 'lo', 'st', 'max', 'chk', 'views', 'claim', 'gone')
+    if not raw[12] and not raw[13] then
+      local max = tonumber(raw[9])
+      load = redis.call('ZCARD', pool .. ':held:' .. id)
+      if raw[8] == 'active' and (not max or load < max) then
+        proxy = {
+          id = id, raw = raw,
+          status = 'active', max = max, checked_us = raw[10], views = raw[11] or '',
+        }
+      end
+    end
+  end
+end
+if not proxy then
+  --- @include "acquire_anyhow"
+  local reply
+  reply, proxy, load = acquire_anyhow(pool, ms, time[1] * 1000000 + time[2], state, record, lease, {
+    selector = selector, digest = digest, program = program, hints = hints, limits = limits,
+    from = from, wanted = wanted, token = token, want_stats = want_stats,
+  })
+  if reply then
+    return reply
+  end
+end
+
 grant_lease(pool, proxy, load, lease, selector == 'r' and 'r' or '')
-note_use(ask)
-return lease_reply(pool, lease, proxy, load + 1, want_stats == '1')
+local figures = false
+if want_stats then
+  --- @include "pool_stats"
+  figures = pool_stats(pool)
+end
+return {
+  'lease', ms, lease.expires, '', consumer, proxy.id,
+  redis.call('GET', pool .. ':doc:' .. proxy.id), {unpack(proxy.raw, 1, 10)}, load + 1, figures,
+}

@@ -21,7 +21,6 @@
 -- COMPLEXITY
 --   O(log n), and O(log n) for each lease that is over and has to make room (1,000 at most)
 
---- @include "moving"
 --- @include "now"
 --- @include "valid_span"
 --- @include "read_lease"
@@ -37,7 +36,9 @@ local duration_ms = ARGV[4]
 local retention_ms = ARGV[5]
 local token = ARGV[6]
 
-if moving(pool) then
+-- As `moving` does, in one call with the first look at the lease.
+local found = redis.pcall('MGET', pool .. ':lease:' .. lease_id, pool .. ':never')
+if found.err then
   return redis.error_reply('TRYAGAIN ' .. pool)
 end
 
@@ -53,7 +54,7 @@ end
 if string.sub(lease_id, 1, 13) ~= state[2] then
   return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
-local known, void = read_lease(pool, lease_id, ms)
+local known, void = read_lease(found[1], lease_id, ms)
 if void then
   return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
 end

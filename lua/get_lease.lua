@@ -23,7 +23,7 @@ if moving(pool) then
 end
 
 local ms = now()
-local lease = read_lease(pool, lease_id, ms)
+local lease = read_lease(redis.call('GET', pool .. ':lease:' .. lease_id), lease_id, ms)
 local name = redis.call('HGET', pool, 'name')
 if not lease or not name then
   return false

@@ -50,7 +50,8 @@ local page = redis.call('ZRANGE', key, rank, rank + count - 1, 'WITHSCORES')
 local reply = {#page == 2 * count and page[#page] .. ' ' .. page[#page - 1] or '', name}
 for i = 1, #page, 2 do
   local id = string.match(page[i], '^[^:]+')
-  local lease = string.sub(id, 1, 1) ~= '!' and read_lease(pool, id, ms)
+  local record = string.sub(id, 1, 1) ~= '!' and redis.call('GET', pool .. ':lease:' .. id)
+  local lease = read_lease(record, id, ms)
   if lease and lease.corrupt then
     return redis.error_reply('PHAROX_CORRUPT lease:' .. id)
   end

@@ -19,10 +19,6 @@
 -- COMPLEXITY
 --   O(log n)
 
---- @include "moving"
---- @include "now"
---- @include "valid_span"
---- @include "read_lease"
 --- @include "end_hold"
 
 local pool = KEYS[1]
@@ -32,40 +28,47 @@ local retention_ms = ARGV[3]
 local want_stats = ARGV[4]
 local void = ARGV[5]
 
-if moving(pool) then
+-- As `moving` does, in one call with the first look at the lease.
+local found = redis.pcall('MGET', pool .. ':lease:' .. lease_id, pool .. ':never')
+if found.err then
   return redis.error_reply('TRYAGAIN ' .. pool)
 end
 
-local ms = now()
-local retention = valid_span(retention_ms, 0)
-if not retention then
+local time = redis.call('TIME')
+local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local retention = string.find(retention_ms, '^%d+$') and tonumber(retention_ms) or -1
+if retention < 0 or retention > 315576000000 then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
-local lease, voided = read_lease(pool, lease_id, ms)
-if lease and lease.corrupt then
-  return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
+local record = found[1]
+local voided = record == 'void'
+local of, consumer, expires, released
+if record and not voided then
+  of, consumer, expires, released = string.match(record, '^(%S+) (%S+) %d+ (%d+) ?(%d*)$')
+  if not of then
+    return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
+  end
 end
-local ended = end_hold(pool, lease_id, lease and lease.proxy_id or proxy_id)
-if ended and lease and not lease.released then
-  local key, index = pool .. ':lease:' .. lease_id, pool .. ':leases:' .. lease.consumer
+local ended = end_hold(pool, lease_id, of or proxy_id)
+expires = tonumber(expires)
+if ended and of and released == '' and expires > ms then
+  local key, index = pool .. ':lease:' .. lease_id, pool .. ':leases:' .. consumer
   if retention == 0 then
     redis.call('UNLINK', key)
     redis.call('ZREM', index, lease_id)
   else
-    redis.call('SET', key, string.format('%s %s %.0f %.0f %.0f', lease.proxy_id, lease.consumer,
-      lease.acquired, lease.expires, ms), 'PXAT', string.format('%.0f', ms + retention))
+    redis.call('SET', key, record .. string.format(' %.0f', ms), 'PXAT', ms + retention)
     redis.call('ZADD', index, 'XX', ms + retention, lease_id)
     -- Worth two calls only where the index would outlive its content by far.
-    if lease.expires - ms > 3600000 then
+    if expires - ms > 3600000 then
       --- @include "shorten_index"
-      shorten_index(pool, lease.consumer)
+      shorten_index(pool, consumer)
     end
   end
 end
-if void == '1' and not lease and not voided and retention > 0
+if void == '1' and not of and not voided and retention > 0
     and redis.call('HGET', pool, 'prefix') == string.sub(lease_id, 1, 13) then
-  redis.call('SET', pool .. ':lease:' .. lease_id, 'void', 'PXAT',
-    string.format('%.0f', ms + retention))
+  redis.call('SET', pool .. ':lease:' .. lease_id, 'void', 'PXAT', ms + retention)
 end
 local figures = false
 if want_stats == '1' and redis.call('HEXISTS', pool, 'name') == 1 then

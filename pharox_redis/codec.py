@@ -32,7 +32,7 @@ from pharox.models import (
 from pydantic import ValidationError
 
 from pharox_redis.errors import CorruptRecordError, InvalidProxyError
-from pharox_redis.models import ProxyLease
+from pharox_redis.models import ProxyLease, construct_lease, uuid_of
 from pharox_redis.privacy import Undecoded, with_private_credentials
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -211,17 +211,21 @@ def decode_lease(
     released: int | str,
 ) -> Any:
     """A lease from a script's reply. Our scripts wrote these values: they are not validated."""
+    over = released != ""
     try:
-        return kind.model_construct(
-            id=UUID(lease_id),
-            proxy_id=UUID(proxy_id),
-            consumer_id=UUID(consumer),
-            pool_id=pool_id,
-            pool_name=pool_name,
-            status=LeaseStatus.ACTIVE if released == "" else LeaseStatus.RELEASED,
-            acquired_at=from_millis(acquired),
-            expires_at=from_millis(expires),
-            released_at=None if released == "" else from_millis(int(released)),
+        return construct_lease(
+            kind,
+            {
+                "id": UUID(lease_id),
+                "proxy_id": uuid_of(proxy_id),
+                "consumer_id": uuid_of(consumer),
+                "pool_id": pool_id,
+                "pool_name": pool_name,
+                "status": LeaseStatus.RELEASED if over else LeaseStatus.ACTIVE,
+                "acquired_at": from_millis(acquired),
+                "expires_at": from_millis(expires),
+                "released_at": from_millis(int(released)) if over else None,
+            },
         )
     except (ValueError, OverflowError, TypeError):
         raise CorruptRecordError(f"Lease {lease_id} of pool {pool_id} cannot be read.") from None
@@ -236,9 +240,7 @@ def decode_granted(
         ProxyLease, pool_id, pool_name, lease_id, proxy_id, consumer, acquired, expires, released
     )
     if fields:
-        lease._decode = Undecoded(
-            decode_proxy, model, pool_id, proxy_id, document, fields[: REVISION + 1], leases
-        )
+        lease._decode = Undecoded(decode_proxy, model, pool_id, proxy_id, document, fields, leases)
     return lease
 
 

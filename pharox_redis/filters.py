@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from pharox.models import ProxyFilters
@@ -29,7 +30,7 @@ _PARTS = ("matches", "_matches_scalar_constraints", "_matches_geo", "_haversine_
 _TEXTS = ("source", "country", "city", "isp")
 
 
-_SCALARS = ("source", "country", "city", "isp", "asn", "latitude", "longitude", "radius_km")
+_scalars_of = attrgetter(*INDEXED, "radius_km")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def compile_filters(filters: ProxyFilters | None) -> Compiled:
     if type(filters) is ProxyFilters and not (
         filters.predicate or filters.all_of or filters.any_of or filters.none_of
     ):
-        scalars = tuple(getattr(filters, name) for name in _SCALARS)
+        scalars = _scalars_of(filters)
         known = _flat.get(scalars)
         if known is None:
             known = _compiled(filters)

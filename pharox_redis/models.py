@@ -6,6 +6,8 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pharox.exceptions import ProxyNotFoundError
@@ -14,6 +16,9 @@ from pydantic import PrivateAttr
 
 from pharox_redis.keys import lease_prefix
 from pharox_redis.privacy import forget_details
+
+L = TypeVar("L", bound=Lease)
+_set = object.__setattr__
 
 
 class ProxyLease(Lease):
@@ -52,8 +57,29 @@ def new_lease_id(pool_id: UUID, seed: bytes | None = None) -> UUID:
     The rest is random, or with ``seed`` derived from it (the same seed gives the same id, so that a
     request that is repeated gets the lease it got before).
     """
+    return uuid_of(lease_id_text(lease_prefix(pool_id), pool_id, seed))
+
+
+def lease_id_text(prefix: str, pool_id: UUID, seed: bytes | None = None) -> str:
+    """The text of :func:`new_lease_id`; ``prefix`` is the pool's ``lease_prefix``."""
     tail = os.urandom(10) if seed is None else hashlib.sha256(pool_id.bytes + seed).digest()[:10]
-    low = int.from_bytes(tail, "big")
-    low = (low & ~(0xF << 76)) | (0x8 << 76)
-    low = (low & ~(0x3 << 62)) | (0x2 << 62)
-    return UUID(int=(int(lease_prefix(pool_id).replace("-", ""), 16) << 80) | low)
+    digits = tail.hex()
+    variant = "89ab"[int(digits[4], 16) & 3]
+    return f"{prefix}-8{digits[1:4]}-{variant}{digits[5:8]}-{digits[8:]}"
+
+
+@lru_cache(maxsize=10_000)
+def uuid_of(text: str) -> UUID:
+    """The UUID of a canonical text, as our scripts write them. Raises ``ValueError``."""
+    return UUID(text)
+
+
+def construct_lease(kind: type[L], values: dict[str, Any]) -> L:
+    """A lease of values that need no validation: what ``model_construct`` makes, in an eighth of
+    the time. ``values`` has every field, in the model's order, and is the model's from now on."""
+    lease = kind.__new__(kind)
+    _set(lease, "__dict__", values)
+    _set(lease, "__pydantic_fields_set__", set(values))
+    _set(lease, "__pydantic_extra__", None)
+    _set(lease, "__pydantic_private__", dict.fromkeys(kind.__private_attributes__) or None)
+    return lease

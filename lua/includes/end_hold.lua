@@ -1,21 +1,36 @@
 --- @include "read_live"
---- @include "settle"
 -- End one lease or claim ("!" and the caller's token) on a proxy; false if it is over already.
 -- Its entry in `expiry` is what makes a hold live, and removing it is the first write: that works
--- when memory is full and lets the later writes through. O(log n).
+-- when memory is full and lets the later writes through. O(log n) in each view of the proxy.
 local function end_hold(pool, holder, id)
   if redis.call('ZREM', pool .. ':expiry', holder .. ':' .. id) == 0 then
     return false
   end
-  redis.call('ZREM', pool .. ':held:' .. id, holder)
+  local held = pool .. ':held:' .. id
+  redis.call('ZREM', held, holder)
   if string.sub(holder, 1, 1) == '!' then
     local token = string.sub(holder, 2)
     redis.call('ZREM', pool .. ':claims', 'p' .. id .. ':' .. token, 't' .. token .. ':' .. id)
   end
   local proxy = read_live(pool, id)
-  if proxy then
-    local load = redis.call('ZCARD', pool .. ':held:' .. id)
+  if not proxy then
+    return true
+  end
+  local load = redis.call('ZCARD', held)
+  if proxy.claim or load > 0 or proxy.status ~= 'active' or proxy.max ~= 1 then
+    --- @include "settle"
     settle(pool, proxy, load + 1, load, 'u')
+    return true
+  end
+  -- The usual case of settle, without its functions: the proxy's only lease is over, it is free.
+  redis.call('SREM', pool .. ':leased', id)
+  for name in string.gmatch(proxy.views, '%S+') do
+    local rank, selector = proxy.seq, string.sub(name, 1, 1)
+    if selector ~= 'f' then
+      --- @include "score"
+      rank = score(selector, proxy, 0)
+    end
+    redis.call('ZADD', pool .. ':view:' .. name, 'XX', rank, id)
   end
   return true
 end

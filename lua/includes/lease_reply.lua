@@ -9,7 +9,7 @@ local function lease_reply(pool, lease, proxy, leases, want_stats)
   return {
     'lease', lease.acquired, lease.expires, lease.released or '', lease.consumer, lease.proxy_id,
     proxy and redis.call('GET', pool .. ':doc:' .. proxy.id) or false,
-    proxy and proxy.raw or false,
+    proxy and {unpack(proxy.raw, 1, 10)} or false,
     leases or 0, figures,
   }
 end

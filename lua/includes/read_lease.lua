@@ -1,9 +1,8 @@
--- A lease's record: "proxy consumer acquired expires [released]", times in ms; nil when there is
--- none (never was, or its retention is over), and true behind it for "void": an id that must not be
--- granted any more. A lease is over at `expires` whether or not a sweep has come by: then that is
+-- A lease from its record: nil when there is none; nil and true when the id is void; a table with
+-- `corrupt` when it cannot be read. A record is "proxy consumer acquired expires" in ms, and
+-- "released" once more. A lease is over at `expires` whether or not a sweep has come by: then that is
 -- when it was released. O(1).
-local function read_lease(pool, id, ms)
-  local record = redis.call('GET', pool .. ':lease:' .. id)
+local function read_lease(record, id, ms)
   if not record or record == 'void' then
     return nil, record == 'void'
   end

@@ -3,11 +3,13 @@
 -- `moved` names the selectors whose rank changed besides; parking and unparking concerns all.
 -- A stale view name costs a ZADD XX that does nothing. O(views of the proxy * log n).
 local function rerank(pool, proxy, before, after, moved)
-  local flipped = parked(proxy, before) ~= parked(proxy, after)
+  local is = parked(proxy, after)
+  local flipped = is ~= parked(proxy, before)
   for name in string.gmatch(proxy.views, '%S+') do
     local selector = string.sub(name, 1, 1)
     if flipped or string.find(moved, selector, 1, true) then
-      redis.call('ZADD', pool .. ':view:' .. name, 'XX', score(selector, proxy, after), proxy.id)
+      redis.call('ZADD', pool .. ':view:' .. name, 'XX',
+        is and '+inf' or score(selector, proxy, after), proxy.id)
     end
   end
 end

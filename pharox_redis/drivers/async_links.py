@@ -14,6 +14,7 @@ from redis.exceptions import AskError, TryAgainError
 from pharox_redis.drivers.asking import follow_asks
 from pharox_redis.drivers.links import Words, key_of
 from pharox_redis.drivers.replies import CLIENT_ERRORS
+from pharox_redis.drivers.shared_lines import SharedLines
 from pharox_redis.errors import UnsupportedClientError
 
 _ATTEMPTS = 5
@@ -27,6 +28,9 @@ class AsyncLink(Protocol):
 
     async def send(self, *words: Any) -> Any:
         """One command's raw reply; raises ``CLIENT_ERRORS``."""
+
+    async def call(self, words: Words) -> Any:
+        """One script call's raw reply; raises ``CLIENT_ERRORS``."""
 
     async def send_all(self, commands: Sequence[Words]) -> list[Any]:
         """The raw replies of many commands; one that failed is its exception."""
@@ -56,6 +60,14 @@ class AsyncServerLink(_Turns):
         super().__init__(getattr(client.connection_pool, "max_connections", 100))
         # redis-py does not annotate execute_command.
         self._client: Any = client
+        self._lines = SharedLines(client, self._turn)
+
+    async def call(self, words: Words) -> Any:
+        """Alone, or together with those of other tasks."""
+        try:
+            return await self._lines.call(words)
+        except _BROKEN as error:
+            raise _lost(error) from error
 
     async def send(self, *words: Any) -> Any:
         """One command."""
@@ -103,6 +115,13 @@ class AsyncClusterLink(_Turns):
 
     async def send(self, *words: Any) -> Any:
         """One command."""
+        return await self._routed(words)
+
+    async def call(self, words: Words) -> Any:
+        """As every command."""
+        return await self._routed(words)
+
+    async def _routed(self, words: Words) -> Any:
         async with self._turn:
             for attempts_left in reversed(range(_ATTEMPTS)):
                 try:

@@ -69,7 +69,6 @@ class AsyncDriver:
 
     def __init__(self, client: object) -> None:
         self._link = async_link_of(client)
-        self._send = self._link.send
         self._version_checked = False
         self._windings: set[asyncio.Task[None]] = set()
 
@@ -180,12 +179,12 @@ class AsyncDriver:
         return text(await self._one(step))
 
     async def _one(self, step: Sendable) -> Any:
+        if not isinstance(step, Call):
+            return await self._link.send(*step.args)
         try:
-            return await self._send(*command_of(step))
+            return await self._link.call(command_of(step))
         except redis_errors.NoScriptError:
-            if not isinstance(step, Call):
-                raise
-            return await self._send(*fallback_of(step))
+            return await self._link.call(fallback_of(step))
 
     async def _all(self, steps: Sequence[Sendable]) -> list[Any]:
         replies = await self._link.send_all([command_of(step) for step in steps])

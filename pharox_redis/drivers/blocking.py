@@ -38,7 +38,6 @@ class SyncDriver:
 
     def __init__(self, client: object) -> None:
         self._link = link_of(client)
-        self._send = self._link.send
         self._version_checked = False
 
     def run(self, flow: Flow[T]) -> T:
@@ -82,12 +81,12 @@ class SyncDriver:
         return text(self._one(step))
 
     def _one(self, step: Sendable) -> Any:
+        if not isinstance(step, Call):
+            return self._link.send(*step.args)
         try:
-            return self._send(*command_of(step))
+            return self._link.call(command_of(step))
         except redis_errors.NoScriptError:
-            if not isinstance(step, Call):
-                raise
-            return self._send(*fallback_of(step))
+            return self._link.call(fallback_of(step))
 
     def _all(self, steps: Sequence[Sendable]) -> list[Any]:
         replies = self._link.send_all([command_of(step) for step in steps])

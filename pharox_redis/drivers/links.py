@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import redis
 from redis.cluster import RedisCluster
 
+from pharox_redis.drivers.kept import KeptConnections, keepable
 from pharox_redis.errors import UnsupportedClientError
 
 Words = tuple[Any, ...]
@@ -28,6 +29,9 @@ class Link(Protocol):
     def send(self, *words: Any) -> Any:
         """One command's raw reply; raises ``CLIENT_ERRORS``."""
 
+    def call(self, words: Words) -> Any:
+        """One script call's raw reply; raises ``CLIENT_ERRORS``."""
+
     def send_all(self, commands: Sequence[Words]) -> list[Any]:
         """The raw replies of many commands; one that failed is its exception."""
 
@@ -43,7 +47,14 @@ class ServerLink:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self.send = client.execute_command
+        # redis-py does not annotate execute_command.
+        self._execute: Any = client.execute_command
+        self.send = self._execute
+        self._kept = KeptConnections(client) if keepable(client) else None
+
+    def call(self, words: Words) -> Any:
+        """Over a kept connection, if the client allows it."""
+        return self._kept.call(words) if self._kept else self._execute(*words)
 
     def send_all(self, commands: Sequence[Words]) -> list[Any]:
         """One pipeline."""
@@ -67,6 +78,13 @@ class ClusterLink:
 
     def send(self, *words: Any) -> Any:
         """To the master that has the command's key."""
+        return self._routed(words)
+
+    def call(self, words: Words) -> Any:
+        """To the master that has the pool."""
+        return self._routed(words)
+
+    def _routed(self, words: Words) -> Any:
         try:
             return self._client.execute_command(*words)
         except AttributeError as error:

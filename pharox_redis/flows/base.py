@@ -160,7 +160,7 @@ class Context:
         self.pools: Bounded[str, PoolRef] = Bounded(10_000)
         self.consumers: Bounded[str, str] = Bounded(10_000)
         self.warned: Bounded[str, bool] = Bounded(1_000)
-        self._filters: Bounded[tuple[UUID, str, str], tuple[float, float]] = Bounded(10_000)
+        self._filters: Bounded[tuple[str, str, str], tuple[float, float]] = Bounded(10_000)
 
     def pool_ref(self, pool_id: UUID) -> PoolRef:
         """A pool's id with what derives from it."""
@@ -174,17 +174,19 @@ class Context:
         """What directories say of a pool."""
         return pool_tag(pool_id)
 
-    def hints(self, pool_id: UUID, selector: str, digest: str) -> str:
+    def hints(self, pool: PoolRef, selector: str, digest: str) -> str:
         """``s`` if this client has asked for the filter within the views' idle time, ``t`` if its
         view's use is to be noted (a few times per idle time)."""
         if not digest:
             return ""
         key, now, idle = (
-            (pool_id, selector, digest),
+            (pool.key, selector, digest),
             time.monotonic(),
             self.settings.view_idle_seconds,
         )
         seen, touched = self._filters.get(key) or (float("-inf"), float("-inf"))
+        if now - seen < idle / 8 and now - touched < idle / 8:
+            return "s"
         hints = "s" if now - seen < idle else ""
         if now - touched >= idle / 8:
             hints, touched = hints + "t", now

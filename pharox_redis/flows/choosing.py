@@ -83,7 +83,7 @@ def _ask_until_told(
     letter: str,
     ask: Callable[[Question], Call],
 ) -> Flow[Any]:
-    hints = ctx.hints(pool.id, letter, compiled.digest)
+    hints = ctx.hints(pool, letter, compiled.digest)
     origin = ""
     while True:
         reply = yield ask(Question(pool, hints, origin, ""))

@@ -32,9 +32,8 @@ class Released(NamedTuple):
 def release(ctx: Context, lease: Lease, want_stats: bool = False) -> Flow[Released]:
     """End a lease. One trip. Unknown and ended leases are left as they are."""
     text = str(lease.id)
-    if lease.pool_id is not None and text.startswith(ctx.pool_ref(lease.pool_id).prefix):
-        refs = [ctx.pool_ref(lease.pool_id)]
-    else:
+    refs = [] if lease.pool_id is None else [ctx.pool_ref(lease.pool_id)]
+    if not (refs and text.startswith(refs[0].prefix)):
         refs = yield from _pools_of_lease(ctx, text)
     result = Released(False, None)
     for ref in refs:

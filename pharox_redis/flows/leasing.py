@@ -27,12 +27,12 @@ from pharox_redis.errors import (
     StorageUnavailableError,
 )
 from pharox_redis.filters import compile_filters
-from pharox_redis.flows.base import Context, Flow, Interrupted
+from pharox_redis.flows.base import Context, Flow, Interrupted, PoolRef
 from pharox_redis.flows.choosing import Question, no_pool, offer
 from pharox_redis.flows.confirming import confirm, take_back
 from pharox_redis.flows.directory import consumer_id, pool_by_name, pool_of_proxy
 from pharox_redis.flows.pools import get_pool_stats
-from pharox_redis.models import ProxyLease, new_lease_id
+from pharox_redis.models import ProxyLease, lease_id_text
 from pharox_redis.scripts import Call, load
 from pharox_redis.settings import TEN_YEARS_SECONDS
 
@@ -40,7 +40,8 @@ ACQUIRE = load("acquire")
 CREATE_LEASE = load("create_lease")
 FIND = load("find")
 
-_LETTERS = {
+_LETTERS: dict[SelectorStrategy | None, str] = {
+    None: "f",
     SelectorStrategy.FIRST_AVAILABLE: "f",
     SelectorStrategy.LEAST_USED: "u",
     SelectorStrategy.ROUND_ROBIN: "r",
@@ -53,6 +54,11 @@ class Acquired(NamedTuple):
 
     lease: ProxyLease | None
     stats: PoolStatsSnapshot | None
+
+
+def _letter(selector: SelectorStrategy | None) -> str:
+    """A selector as scripts name it. Raises ``ValueError`` for what is none."""
+    return _LETTERS.get(selector) or _LETTERS[SelectorStrategy(selector)]  # its value will do, too
 
 
 def duration_ms(seconds: float) -> int:
@@ -79,19 +85,20 @@ def acquire(
 ) -> Flow[Acquired]:
     """Lease the best free match. One trip in the steady state; errors as the storage's method."""
     span = duration_ms(duration_seconds)
-    letter = _LETTERS[SelectorStrategy(selector or SelectorStrategy.FIRST_AVAILABLE)]
+    letter = _letter(selector)
     compiled = compile_filters(filters)
-    made: dict[UUID, str] = {}
+    made: dict[str, tuple[PoolRef, str]] = {}
     consumer: str | None = None
 
     def ask(question: Question) -> Call:
         pool = question.pool
-        if pool.id not in made:
-            made[pool.id] = str(lease_id or new_lease_id(pool.id))
+        if pool.key not in made:
+            text = str(lease_id) if lease_id else lease_id_text(pool.prefix, pool.id)
+            made[pool.key] = pool, text
         return ACQUIRE(
             pool.key,
             pool_name=pool_name,
-            lease_id=made[pool.id],
+            lease_id=made[pool.key][1],
             consumer=consumer or "",
             duration_ms=span,
             retention_ms=ctx.retention_ms,
@@ -116,20 +123,20 @@ def acquire(
         if ctx.settings.min_replicas and reply is not None and reply[0] == "lease":
             _, _, expires, released, *_ = reply
             if released == "":
-                yield from confirm(ctx, pool, made[pool.id], expires, own=lease_id is not None)
+                yield from confirm(ctx, pool, made[pool.key][1], expires, own=lease_id is not None)
     except Interrupted:
         # A lease with an id of the caller's own may be somebody's already; it is for the caller to
         # ask again with that id.
         if lease_id is None:
-            for pool_id, granted in made.items():
-                yield take_back(ctx.pool_ref(pool_id), granted)
+            for asked, granted in made.values():
+                yield take_back(asked, granted)
         raise
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None
         if want_stats and not figures:
             return Acquired(None, (yield from get_pool_stats(ctx, pool_name)))
         return Acquired(None, decode_stats(pool_name, figures) if figures else None)
-    lease = decode_granted(ctx.proxy_model, pool.id, pool_name, made[pool.id], reply)
+    lease = decode_granted(ctx.proxy_model, pool.id, pool_name, made[pool.key][1], reply)
     return Acquired(lease, decode_stats(pool_name, reply[9]) if reply[9] else None)
 
 
@@ -178,7 +185,7 @@ def find(
     selector: SelectorStrategy | None,
 ) -> Flow[Proxy | None]:
     """The best free match, held for the caller for a moment. One trip in the steady state."""
-    letter = _LETTERS[SelectorStrategy(selector or SelectorStrategy.FIRST_AVAILABLE)]
+    letter = _letter(selector)
     compiled = compile_filters(filters)
     token = ctx.callers.token()
 
@@ -224,7 +231,7 @@ def create_lease(
     consumer = yield from consumer_id(ctx, consumer_name)
     token = ctx.callers.claim_for(proxy)
     pool = ctx.pool_ref(proxy.pool_id)
-    lease_id = str(new_lease_id(pool.id))
+    lease_id = lease_id_text(pool.prefix, pool.id)
     for attempt in range(2):
         try:
             reply = yield CREATE_LEASE(
@@ -245,7 +252,7 @@ def create_lease(
             known = yield from pool_of_proxy(ctx, proxy.id)
             if attempt or known is None or known.id == pool.id:
                 break
-            pool, lease_id = known, str(new_lease_id(known.id))
+            pool, lease_id = known, lease_id_text(known.prefix, known.id)
         else:
             ctx.callers.used(token, pool.id, proxy.id)
             acquired, expires, released, owner, proxy_id, name = reply

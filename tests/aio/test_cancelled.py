@@ -316,13 +316,13 @@ class Stalled:
 
     def __init__(self, storage: AsyncRedisStorage) -> None:
         self.go, self.asked = asyncio.Event(), 0
-        self._send = storage._driver._send
-        storage._driver._send = self.send
+        self._call = storage._driver._link.call
+        storage._driver._link.call = self.call  # type: ignore[method-assign]
 
-    async def send(self, *words: Any) -> Any:
+    async def call(self, words: Any) -> Any:
         self.asked += 1
         await self.go.wait()
-        return await self._send(*words)
+        return await self._call(words)
 
 
 def test_a_server_that_does_not_answer_keeps_nobody(

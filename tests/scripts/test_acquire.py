@@ -20,7 +20,7 @@ def test_a_lease_is_written_whole(bench: Bench) -> None:
     assert expires == acquired + 60_000 and abs(acquired - bench.now()) < 10_000
     assert document == bench.get("doc", proxy)
     stored = bench.get("proxy", proxy)
-    assert fields == raw_fields(**stored)
+    assert fields == raw_fields(**stored)[:10]
     assert stats == [3, 2, 1, 1, 1]
 
     changes = bench.changes(before)
@@ -37,7 +37,8 @@ def test_a_lease_is_written_whole(bench: Bench) -> None:
     after = bench.snapshot()
     until = expires + 30_000
     assert after[f"{bench.key}:lease:{lease_id}"][2] == until
-    assert after[f"{bench.key}:leases:{bench.consumer}"][2] == until
+    # An eighth longer than it need be, so that the leases that follow find it long enough.
+    assert after[f"{bench.key}:leases:{bench.consumer}"][2] == until + (60_000 + 30_000) // 8
 
 
 def test_a_proxy_with_room_keeps_its_place(bench: Bench) -> None:
@@ -90,7 +91,7 @@ def test_refusals(bench: Bench) -> None:
         ("PHAROX_ARGUMENT", {"duration_ms": 315_576_000_001}),
         ("PHAROX_ARGUMENT", {"retention_ms": -1}),
         ("PHAROX_ARGUMENT", {"selector": "x"}),
-        ("PHAROX_ARGUMENT", {"limits": "1 2"}),
+        ("PHAROX_ARGUMENT", {"limits": "1 2", "wanted": "- 0"}),
         ("PHAROX_ARGUMENT", {"token": "a:b"}),
         ("PHAROX_ARGUMENT", {"token": "a b"}),
         *(("PHAROX_ARGUMENT", {"digest": "d", "program": program}) for program in UNREADABLE),
@@ -205,7 +206,7 @@ def test_the_callers_own_claim_is_let_go_first(bench: Bench) -> None:
     reply = bench.call("acquire", **args)
     assert (reply[0], reply[5], reply[8]) == ("lease", bench.id(), 1)
     assert reply[9] == [3, 2, 1, 1, 1]
-    assert reply[7] == raw_fields(**bench.get("proxy", bench.id()))
+    assert reply[7] == raw_fields(**bench.get("proxy", bench.id()))[:10]
     # All is as if it had not asked before.
     changes, lease_id = bench.changes(before), args["lease_id"]
     assert set(changes) == {

@@ -137,17 +137,15 @@ def before_each_trip(
     """Have a hook called before each command, or batch of commands, that a storage sends, with the
     command's name, or with how many there are."""
     driver: Any = (storage.aio if isinstance(storage, BlockingStorage) else storage)._driver
-    for owner, name in (
-        *((driver, "_send"), (driver._link, "send")),
-        *((driver._link, "send_all"), (driver._link, "send_to_master")),
-    ):
-        send = getattr(owner, name)
+    for name in ("send", "call", "send_all", "send_to_master"):
+        send = getattr(driver._link, name)
 
-        def sending(*words: Any, send: Callable[..., Any] = send) -> Any:
-            hook(words[0] if isinstance(words[0], str) else f"{len(words[0])} at once")
+        def sending(*words: Any, name: str = name, send: Callable[..., Any] = send) -> Any:
+            first = words[0][0] if name == "call" else words[0]
+            hook(first if isinstance(first, str) else f"{len(first)} at once")
             return send(*words)
 
-        setattr(owner, name, sending)
+        setattr(driver._link, name, sending)
 
 
 class Trips:

@@ -845,17 +845,18 @@ def test_bounded_forgets_the_oldest() -> None:
 def test_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     ctx, now = Context(Settings(view_idle_seconds=80), Proxy), [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    assert ctx.hints(POOL, "f", "") == ""
-    assert "s" not in ctx.hints(POOL, "f", "d")
+    pool = ctx.pool_ref(POOL)
+    assert ctx.hints(pool, "f", "") == ""
+    assert "s" not in ctx.hints(pool, "f", "d")
     now[0] += 9
-    assert "s" not in ctx.hints(POOL, "u", "d")
-    assert "s" in ctx.hints(POOL, "f", "d")
+    assert "s" not in ctx.hints(pool, "u", "d")
+    assert "s" in ctx.hints(pool, "f", "d")
     now[0] += 11
-    assert ctx.hints(POOL, "f", "d") == "st"
+    assert ctx.hints(pool, "f", "d") == "st"
     now[0] += 1
-    assert ctx.hints(POOL, "f", "d") == "s"
+    assert ctx.hints(pool, "f", "d") == "s"
     now[0] += 81
-    assert "s" not in ctx.hints(POOL, "f", "d")
+    assert "s" not in ctx.hints(pool, "f", "d")
 
 
 def test_small_helpers() -> None:
