@@ -19,7 +19,7 @@
 -- COMPLEXITY
 --   O(log n)
 
---- @include "end_hold"
+--- @include "end_lease"
 
 local pool = KEYS[1]
 local lease_id = ARGV[1]
@@ -41,32 +41,11 @@ if retention < 0 or retention > 315576000000 then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
 local record = found[1]
-local voided = record == 'void'
-local of, consumer, expires, released
-if record and not voided then
-  of, consumer, expires, released = string.match(record, '^(%S+) (%S+) %d+ (%d+) ?(%d*)$')
-  if not of then
-    return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
-  end
+local ended = end_lease(pool, record, lease_id, proxy_id, ms, retention)
+if ended == nil then
+  return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
 end
-local ended = end_hold(pool, lease_id, of or proxy_id)
-expires = tonumber(expires)
-if ended and of and released == '' and expires > ms then
-  local key, index = pool .. ':lease:' .. lease_id, pool .. ':leases:' .. consumer
-  if retention == 0 then
-    redis.call('UNLINK', key)
-    redis.call('ZREM', index, lease_id)
-  else
-    redis.call('SET', key, record .. string.format(' %.0f', ms), 'PXAT', ms + retention)
-    redis.call('ZADD', index, 'XX', ms + retention, lease_id)
-    -- Worth two calls only where the index would outlive its content by far.
-    if expires - ms > 3600000 then
-      --- @include "shorten_index"
-      shorten_index(pool, consumer)
-    end
-  end
-end
-if void == '1' and not of and not voided and retention > 0
+if void == '1' and not record and retention > 0
     and redis.call('HGET', pool, 'prefix') == string.sub(lease_id, 1, 13) then
   redis.call('SET', pool .. ':lease:' .. lease_id, 'void', 'PXAT', ms + retention)
 end

@@ -24,7 +24,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from pharox_redis.connecting import connect_async
 from pharox_redis.drivers import AsyncDriver
-from pharox_redis.flows import Context, directory, health, leases, leasing, pools
+from pharox_redis.flows import Context, batches, directory, health, leases, leasing, pools
 from pharox_redis.flows import proxies as proxy_flows
 from pharox_redis.flows.base import to_the_end
 from pharox_redis.models import ProxyLease
@@ -159,6 +159,31 @@ class AsyncRedisStorage(IAsyncStorage):
             )
         )
 
+    async def acquire_leases(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        count: int,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        distinct: bool = True,
+    ) -> list[ProxyLease]:
+        """As :meth:`RedisStorage.acquire_leases`; a caller that is cancelled has none of them."""
+        return await self._run(
+            batches.acquire_many(
+                self._context,
+                pool_name,
+                consumer_name,
+                duration_seconds,
+                count,
+                filters,
+                selector,
+                distinct,
+            )
+        )
+
     async def find_available_proxy(
         self,
         pool_name: str,
@@ -179,6 +204,10 @@ class AsyncRedisStorage(IAsyncStorage):
     async def release_lease(self, lease: Lease) -> None:
         """As :meth:`RedisStorage.release_lease`."""
         await self._run(to_the_end(leases.release(self._context, lease)))
+
+    async def release_leases(self, held: Sequence[Lease]) -> int:
+        """As :meth:`RedisStorage.release_leases`."""
+        return await self._run(to_the_end(batches.release_many(self._context, held)))
 
     async def cleanup_expired_leases(self) -> int:
         """As :meth:`RedisStorage.cleanup_expired_leases`."""

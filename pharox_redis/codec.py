@@ -232,10 +232,11 @@ def decode_lease(
 
 
 def decode_granted(
-    model: type[Proxy], pool_id: UUID, pool_name: str, lease_id: str, reply: Sequence[Any]
+    model: type[Proxy], pool_id: UUID, pool_name: str, row: Sequence[Any]
 ) -> ProxyLease:
-    """The lease, and the proxy to be decoded when asked for, of a reply of ``acquire``."""
-    _, acquired, expires, released, consumer, proxy_id, document, fields, leases, _ = reply
+    """The lease, and the proxy to be decoded when asked for, of what ``acquire_many`` tells of it;
+    ``acquire`` has the same without the id."""
+    lease_id, acquired, expires, released, consumer, proxy_id, document, fields, leases = row
     lease: ProxyLease = decode_lease(
         ProxyLease, pool_id, pool_name, lease_id, proxy_id, consumer, acquired, expires, released
     )

@@ -24,7 +24,7 @@ from redis.cluster import RedisCluster
 
 from pharox_redis.connecting import connect
 from pharox_redis.drivers import SyncDriver
-from pharox_redis.flows import Context, directory, health, leases, leasing, pools
+from pharox_redis.flows import Context, batches, directory, health, leases, leasing, pools
 from pharox_redis.flows import proxies as proxy_flows
 from pharox_redis.models import ProxyLease
 from pharox_redis.settings import Settings
@@ -157,6 +157,38 @@ class RedisStorage(IStorage):
             )
         )
 
+    def acquire_leases(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        count: int,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        distinct: bool = True,
+    ) -> list[ProxyLease]:
+        """Lease up to ``count`` (1 to 10,000) free proxies in one script call per hundred.
+
+        As many leases as there are matches free, each as :meth:`acquire_lease` grants it, best
+        first. With ``distinct`` no proxy comes twice, also where it has room; without, they are
+        what as many calls of :meth:`acquire_lease` would lease. A filter that Python must test (a
+        predicate) takes a scan for each lease. Raises as :meth:`acquire_lease`, unless some leases
+        were granted already: those are returned; and ``ValueError`` for the count.
+        """
+        return self._run(
+            batches.acquire_many(
+                self._context,
+                pool_name,
+                consumer_name,
+                duration_seconds,
+                count,
+                filters,
+                selector,
+                distinct,
+            )
+        )
+
     def find_available_proxy(
         self,
         pool_name: str,
@@ -182,6 +214,14 @@ class RedisStorage(IStorage):
     def release_lease(self, lease: Lease) -> None:
         """End a lease; one that is over or unknown is left as it is. One trip, O(log n)."""
         self._run(leases.release(self._context, lease))
+
+    def release_leases(self, held: Sequence[Lease]) -> int:
+        """End leases; how many this call ended. One trip, a script call per hundred of a pool.
+
+        Those that are over or unknown are left as they are. An error is raised after all that
+        could be released were.
+        """
+        return self._run(batches.release_many(self._context, held))
 
     def cleanup_expired_leases(self) -> int:
         """End all leases that are over, in all pools; how many. O(log n) for each."""

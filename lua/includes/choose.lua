@@ -5,18 +5,18 @@
 --   nil, 'again', wait_us     it cannot be told yet: ask again after that long, with ask.from
 -- A complete view answers by its head, in O(log n). All else is a search.
 local function choose(ask, state)
-  local pool, selector = ask.pool, ask.selector
+  local pool = ask.pool
   local name, cursor
   if state then
     name, cursor = string.match(state, '^(%S+) (%S+)$')
     ask.view = name
-    local id, lost = free_head(pool, selector, name, cursor)
+    local id, lost = free_head(ask, name, cursor)
     if id then
       return id
     end
     if lost then
       redis.call('ZADD', pool .. ':view:' .. name, '+inf', '~')
-      redis.call('HSET', pool, 'v:' .. selector .. ':' .. ask.digest, name .. ' 0')
+      redis.call('HSET', pool, 'v:' .. ask.selector .. ':' .. ask.digest, name .. ' 0')
       cursor = '0'
     elseif cursor == '*' then
       return nil, 'none'

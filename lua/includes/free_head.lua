@@ -1,15 +1,22 @@
 -- The head of a view if it can be trusted as the best free match, and whether the view is lost
 -- (its key is gone, with its sentinel: evicted or deleted by hand). A view that is being filled
--- can be trusted up to its cursor where insertion order is its order. O(log n).
-local function free_head(pool, selector, name, cursor)
-  local head = redis.call('ZRANGE', pool .. ':view:' .. name, 0, 0, 'WITHSCORES')
+-- can be trusted up to its cursor where insertion order is its order. Proxies in ask.skip are passed
+-- over: those stand at the front that a batch has just leased and that have room. O(log n).
+local function free_head(ask, name, cursor)
+  local key, rank = ask.pool .. ':view:' .. name, ask.ahead or 0
+  local head = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
+  while ask.skip and ask.skip[head[1]] and head[2] ~= 'inf' do
+    rank = rank + 1
+    head = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
+  end
   if not head[1] then
     return nil, true
   end
   if head[2] == 'inf' then
     return nil, false
   end
-  if cursor == '*' or (selector == 'f' and tonumber(head[2]) <= tonumber(cursor)) then
+  if cursor == '*' or (ask.selector == 'f' and tonumber(head[2]) <= tonumber(cursor)) then
+    ask.ahead = rank
     return head[1], false
   end
   return nil, false

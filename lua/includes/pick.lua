@@ -9,7 +9,11 @@
 -- that proxy or nil, 'taken'.
 local function pick(ask, state)
   local pool = ask.pool
-  local _, more = sweep_due(pool, ask.ms, 8)
+  local more = false
+  if not ask.clean then
+    local _
+    _, more = sweep_due(pool, ask.ms, 8)
+  end
   for _ = 1, 20 do
     local id, outcome, wait, revision
     if ask.wanted ~= '' then

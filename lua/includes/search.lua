@@ -23,7 +23,7 @@ local function search(ask, name, cursor)
   local my_turn, watch = wait == 0, start_watch(ask.us)
   if name and my_turn then
     cursor, wait = fill_view(ask, watch, name, digest, program, cursor)
-    id = free_head(pool, selector, name, cursor)
+    id = free_head(ask, name, cursor)
     if id then
       return id
     end
@@ -44,7 +44,7 @@ local function search(ask, name, cursor)
   if complete then
     local from, long, found, us = ask.from, not name and my_turn, nil, 0
     found, ask.from, us = walk(pool, selector .. '0', program, from, 1, watch,
-      long and ask.chunk_us or 0)
+      long and ask.chunk_us or 0, ask.skip)
     if long and us > 0 then
       note_turn(pool, ask.us, us)
       wait = us

@@ -3,9 +3,9 @@
 --- @include "rank_after"
 -- Look at the free proxies of a view in order, from behind `from` ("score id", "" = the head), and
 -- return the ids of the first `wanted` that a filter accepts (nil: any), with where to go on:
--- "" when the free ones are exhausted. Looks at 100 proxies, then on while the call has taken less
+-- "" when the free ones are exhausted. Those in `skip` are passed over. Looks at 100 proxies, then on while the call has taken less
 -- than `until_us`; it looks at the watch every 50. Third, how long it took. O(proxies looked at).
-local function walk(pool, name, program, from, wanted, watch, until_us)
+local function walk(pool, name, program, from, wanted, watch, until_us, skip)
   local key = pool .. ':view:' .. name
   local rank, found, looked = 0, {}, 0
   if from ~= '' then
@@ -20,8 +20,9 @@ local function walk(pool, name, program, from, wanted, watch, until_us)
         return found, '', 0
       end
       from = score .. ' ' .. id
-      if not program or matches(program, redis.call('HMGET', pool .. ':proxy:' .. id,
-          'so', 'co', 'ci', 'is', 'as', 'la', 'lo')) then
+      if not (skip and skip[id]) and (not program
+          or matches(program, redis.call('HMGET', pool .. ':proxy:' .. id,
+            'so', 'co', 'ci', 'is', 'as', 'la', 'lo'))) then
         found[#found + 1] = id
         if #found == wanted then
           return found, from, 0

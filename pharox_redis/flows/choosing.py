@@ -9,8 +9,9 @@ a scan that lost one that way starts again before it says that nothing is free.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from pharox.exceptions import PoolNotFoundError
 from pharox.models import ProxyFilters
@@ -51,6 +52,7 @@ def offer(
     ask: Callable[[Question], Call],
     token: str,
     probe: bool = False,
+    without: Collection[UUID] = (),
 ) -> Flow[tuple[PoolRef, Any]]:
     """The pool and the script's answer (None: no candidate passed). A stale cache is refreshed
     once; then ``PoolNotFoundError``."""
@@ -67,7 +69,9 @@ def offer(
                 if reply[0] == "lease":
                     return pool, reply
             return pool, (
-                yield from _scan(ctx, pool, pool_name, filters, compiled, letter, ask, token)
+                yield from _scan(
+                    ctx, pool, pool_name, filters, compiled, letter, ask, token, without
+                )
             )
         except PoolMismatchError:
             ctx.pools.drop(pool_name)
@@ -103,6 +107,7 @@ def _scan(
     letter: str,
     ask: Callable[[Question], Call],
     token: str,
+    without: Collection[UUID],
 ) -> Flow[Any]:
     limit, tested = ctx.settings.predicate_scan_limit, 0
     for _ in range(_RESTARTS):
@@ -135,7 +140,7 @@ def _scan(
                 if tested % AT_ONCE == 0:
                     yield BREATH
                 proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
-                if not filters.matches(proxy):
+                if proxy.id in without or not filters.matches(proxy):
                     continue
                 answer = yield ask(Question(pool, "", "", f"{proxy_id} {fields[REVISION]}"))
                 if answer[0] != "taken":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from pharox_redis.errors import NotReplicatedError, StorageAccessError, StorageUnavailableError
 from pharox_redis.flows.base import Command, Context, Flow, OnMaster, PoolRef
 from pharox_redis.scripts import Call, load
@@ -13,9 +16,11 @@ _VOID_MS = 60_000
 
 
 def confirm(
-    ctx: Context, pool: PoolRef, lease_id: str, expires_ms: int, own: bool = False
+    ctx: Context, pool: PoolRef, leases: Sequence[tuple[str, int]], own: bool = False
 ) -> Flow[None]:
-    """Wait until ``min_replicas`` replicas have a lease. One trip. Raises ``NotReplicatedError``.
+    """Wait until ``min_replicas`` replicas have these leases (ids, with when they expire in ms).
+    One trip. Raises ``NotReplicatedError``; unless the ids are the caller's ``own`` the leases are
+    taken back then.
 
     ``WAIT`` waits for what its own connection wrote, and on Valkey only for what a command really
     changed. So the same connection writes after the lease was written: ``GETEX`` sets the record's
@@ -23,28 +28,29 @@ def confirm(
     may be another than the one that granted the lease, and know nothing of it.
     """
     wanted, seconds = ctx.settings.min_replicas, ctx.settings.replica_timeout
-    record = ctx.keys.lease(pool.id, lease_id)
+    touches = [
+        Command(("GETEX", ctx.keys.lease(pool.id, lease_id), "PXAT", expires + ctx.retention_ms))
+        for lease_id, expires in leases
+    ]
+    wait = Command(("WAIT", wanted, round(seconds * 1000)))
     try:
-        there, acknowledged = yield OnMaster(
-            pool.key,
-            (
-                Command(("GETEX", record, "PXAT", expires_ms + ctx.retention_ms)),
-                Command(("WAIT", wanted, round(seconds * 1000))),
-            ),
-        )
+        replies: list[Any] = yield OnMaster(pool.key, (*touches, wait))
     except StorageUnavailableError as error:
-        there = acknowledged = error
-    known = isinstance(there, str) and isinstance(acknowledged, int)
-    if known and acknowledged >= wanted:
+        replies = [error]
+    *there, acknowledged = replies
+    known = bool(there) and all(isinstance(record, str) for record in there)
+    if known and isinstance(acknowledged, int) and acknowledged >= wanted:
         return None
     if not own:
-        yield take_back(pool, lease_id)
-    for reply in (there, acknowledged):
+        for lease_id, _ in leases:
+            yield take_back(pool, lease_id)
+    for reply in replies:
         if isinstance(reply, StorageAccessError):
             raise reply
+    told = acknowledged if known and isinstance(acknowledged, int) else "no"
     raise NotReplicatedError(
-        f"Lease {lease_id} was confirmed by "
-        f"{acknowledged if known else 'no'} of {wanted} replicas "
+        f"Lease {leases[0][0]}{f' and {len(leases) - 1} more' if len(leases) > 1 else ''} "
+        f"was confirmed by {told} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
 

@@ -7,7 +7,7 @@ that what a cancelled caller may have been granted can be taken back.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -56,7 +56,7 @@ class Acquired(NamedTuple):
     stats: PoolStatsSnapshot | None
 
 
-def _letter(selector: SelectorStrategy | None) -> str:
+def letter_of(selector: SelectorStrategy | None) -> str:
     """A selector as scripts name it. Raises ``ValueError`` for what is none."""
     return _LETTERS.get(selector) or _LETTERS[SelectorStrategy(selector)]  # its value will do, too
 
@@ -82,10 +82,14 @@ def acquire(
     selector: SelectorStrategy | None,
     lease_id: UUID | None,
     want_stats: bool = False,
+    without: Collection[UUID] = (),
 ) -> Flow[Acquired]:
-    """Lease the best free match. One trip in the steady state; errors as the storage's method."""
+    """Lease the best free match. One trip in the steady state; errors as the storage's method.
+
+    ``without`` are proxies to pass over, which only a filter that Python must decide can.
+    """
     span = duration_ms(duration_seconds)
-    letter = _letter(selector)
+    letter = letter_of(selector)
     compiled = compile_filters(filters)
     made: dict[str, tuple[PoolRef, str]] = {}
     consumer: str | None = None
@@ -118,12 +122,21 @@ def acquire(
     consumer = yield from consumer_id(ctx, consumer_name)
     try:
         pool, reply = yield from offer(
-            ctx, pool_name, filters, compiled, letter, ask, "", probe=lease_id is not None
+            ctx,
+            pool_name,
+            filters,
+            compiled,
+            letter,
+            ask,
+            "",
+            probe=lease_id is not None,
+            without=without,
         )
         if ctx.settings.min_replicas and reply is not None and reply[0] == "lease":
             _, _, expires, released, *_ = reply
             if released == "":
-                yield from confirm(ctx, pool, made[pool.key][1], expires, own=lease_id is not None)
+                granted_id = made[pool.key][1]
+                yield from confirm(ctx, pool, [(granted_id, expires)], own=lease_id is not None)
     except Interrupted:
         # A lease with an id of the caller's own may be somebody's already; it is for the caller to
         # ask again with that id.
@@ -136,7 +149,7 @@ def acquire(
         if want_stats and not figures:
             return Acquired(None, (yield from get_pool_stats(ctx, pool_name)))
         return Acquired(None, decode_stats(pool_name, figures) if figures else None)
-    lease = decode_granted(ctx.proxy_model, pool.id, pool_name, made[pool.key][1], reply)
+    lease = decode_granted(ctx.proxy_model, pool.id, pool_name, (made[pool.key][1], *reply[1:9]))
     return Acquired(lease, decode_stats(pool_name, reply[9]) if reply[9] else None)
 
 
@@ -185,7 +198,7 @@ def find(
     selector: SelectorStrategy | None,
 ) -> Flow[Proxy | None]:
     """The best free match, held for the caller for a moment. One trip in the steady state."""
-    letter = _letter(selector)
+    letter = letter_of(selector)
     compiled = compile_filters(filters)
     token = ctx.callers.token()
 
@@ -244,7 +257,7 @@ def create_lease(
                 token=token,
             )
             if ctx.settings.min_replicas:
-                yield from confirm(ctx, pool, lease_id, reply[1])
+                yield from confirm(ctx, pool, [(lease_id, reply[1])])
         except Interrupted:
             yield take_back(pool, lease_id)
             raise

@@ -1,0 +1,159 @@
+-- acquire_many: lease the best free proxies of a pool under a selector and a filter, one for each of
+-- up to a hundred lease ids.
+--
+-- Guarantees: each lease is as acquire grants it. Ids that are known are told of, and then no others
+-- are granted: a command sent twice leases once. Every refusal comes before the first write.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   pool_name     the name the caller knows the pool by
+--   consumer      consumer id
+--   duration_ms   1 to ten years
+--   retention_ms  how long the records stay readable after the leases' end, 0 to ten years
+--   selector      f, u, r or l (see includes/score.lua)
+--   digest        names the filter, "" for none
+--   program       the compiled filter, JSON (see includes/matches.lua)
+--   hints         s, t (see includes/make_ask.lua)
+--   limits        "chunk_us view_bound view_idle_ms"
+--   from          where a walk goes on, "" at first
+--   taken         proxies not to lease, with spaces between; or ""
+--   distinct      "1" to lease no proxy twice; "" for what as many acquires would lease
+--   token         as in acquire
+--   ids...        lease ids made by the caller, their first 48 bits those of the pool
+-- RETURNS
+--   {wait_us, from, leases...}, per lease {id, acquired_ms, expires_ms, released_ms | "", consumer,
+--   proxy_id, document, fields, leases of the proxy} (as in acquire). There may be fewer leases
+--   than ids: with wait_us -1 nothing more that matches is free, else the caller goes on after
+--   that long with the ids that are left.
+-- ERRORS
+--   PHAROX_POOL, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
+-- COMPLEXITY
+--   O(leases * log n) with a complete view; bounded by chunk_us
+
+--- @include "moving"
+--- @include "now"
+--- @include "valid_span"
+--- @include "make_ask"
+--- @include "read_lease"
+--- @include "read_proxy"
+--- @include "read_program"
+--- @include "drop_claim"
+--- @include "pick"
+--- @include "grant_lease"
+--- @include "lease_row"
+--- @include "sweep_more"
+--- @include "elapsed"
+--- @include "note_use"
+
+local pool = KEYS[1]
+local pool_name = ARGV[1]
+local consumer = ARGV[2]
+local duration_ms = ARGV[3]
+local retention_ms = ARGV[4]
+local selector = ARGV[5]
+local digest = ARGV[6]
+local program = ARGV[7]
+local hints = ARGV[8]
+local limits = ARGV[9]
+local from = ARGV[10]
+local taken = ARGV[11]
+local distinct = ARGV[12]
+local token = ARGV[13]
+local ids = 14
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
+
+local ms, us = now()
+local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
+local ask = make_ask(pool, ms, us, selector, digest, program, hints, limits, from, '')
+if not duration or not retention or not ask or not string.match(consumer, '^[%x-]+$')
+    or string.find(token, '[:%s]') or #ARGV < ids or #ARGV >= ids + 100 then
+  return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
+end
+local state = redis.call('HMGET', pool, 'name', 'prefix', 'v:' .. selector .. ':' .. digest)
+if state[1] ~= pool_name then
+  return redis.error_reply('PHAROX_POOL ' .. pool)
+end
+if not state[3] and digest ~= '' and read_program(ask) == false then
+  return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
+end
+
+local reply = {-1, ''}
+for at = ids, #ARGV do
+  local id = ARGV[at]
+  if string.sub(id, 1, 13) ~= state[2] then
+    return redis.error_reply('PHAROX_LEASE_ID ' .. id)
+  end
+  local known, void = read_lease(redis.call('GET', pool .. ':lease:' .. id), id, ms)
+  if void or known and known.consumer and known.consumer ~= consumer then
+    return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. id)
+  end
+  if known and known.corrupt then
+    return redis.error_reply('PHAROX_CORRUPT lease:' .. id)
+  end
+  if known then
+    local proxy = read_proxy(pool, known.proxy_id)
+    local load = proxy and redis.call('ZCARD', pool .. ':held:' .. proxy.id) or 0
+    reply[#reply + 1] = lease_row(pool, known, proxy, load)
+  end
+end
+if #reply > 2 then
+  return reply
+end
+
+if token ~= '' then
+  drop_claim(pool, token)
+end
+if distinct == '1' then
+  ask.skip = {}
+  for id in string.gmatch(taken, '%S+') do
+    ask.skip[id] = true
+  end
+end
+local more = true
+while more do
+  more = sweep_more(ask)
+end
+if more == nil then
+  return {0, from}
+end
+ask.clean = true
+local watch = ask.watch
+for at = ids, #ARGV do
+  local granted = at - ids
+  if granted > 0 then
+    if granted % 8 == 0 and elapsed(watch, 12 * granted) >= ask.chunk_us then
+      reply[1] = 0
+      break
+    end
+    ask.from = ''
+    if not state[3] or string.sub(state[3], -1) ~= '*' then
+      -- It may have been registered or filled for the lease before.
+      state[3] = redis.call('HGET', pool, 'v:' .. selector .. ':' .. digest)
+    end
+  end
+  local proxy, load, wait = pick(ask, state[3])
+  if not proxy then
+    if load == 'malformed' then
+      return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
+    end
+    if load == 'again' then
+      reply[1], reply[2] = math.ceil(wait), granted == 0 and ask.from or ''
+    end
+    break
+  end
+  local lease = {
+    id = ARGV[at], proxy_id = proxy.id, consumer = consumer,
+    acquired = ms, expires = ms + duration, retention = retention,
+  }
+  grant_lease(pool, proxy, load, lease, selector == 'r' and 'r' or '')
+  reply[#reply + 1] = lease_row(pool, lease, proxy, load + 1)
+  if ask.skip then
+    ask.skip[proxy.id] = true
+  end
+end
+note_use(ask)
+return reply

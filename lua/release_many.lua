@@ -1,0 +1,41 @@
+-- release_many: end leases before their time, up to a hundred of one pool.
+--
+-- Guarantees: each as by release. One whose record cannot be read is left alone, and told of.
+--
+-- KEYS
+--   pool          the pool's hash; every other key is under its tag
+-- ARGV
+--   retention_ms  how long the records stay readable from now
+--   items...      per lease 2: its id, the proxy the caller believes it is on
+-- RETURNS
+--   {per lease 1 if this call ended it, 0 if it was over or unknown, -1 if it cannot be read}
+-- ERRORS
+--   PHAROX_ARGUMENT, TRYAGAIN
+-- COMPLEXITY
+--   O(leases * log n)
+
+--- @include "moving"
+--- @include "now"
+--- @include "valid_span"
+--- @include "end_lease"
+
+local pool = KEYS[1]
+local retention_ms = ARGV[1]
+local items = 2
+
+if moving(pool) then
+  return redis.error_reply('TRYAGAIN ' .. pool)
+end
+
+local ms = now()
+local retention = valid_span(retention_ms, 0)
+if not retention or #ARGV % 2 == 0 or #ARGV > 201 then
+  return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
+end
+local told = {}
+for at = items, #ARGV, 2 do
+  local record = redis.call('GET', pool .. ':lease:' .. ARGV[at])
+  local ended = end_lease(pool, record, ARGV[at], ARGV[at + 1], ms, retention)
+  told[#told + 1] = ended == nil and -1 or ended and 1 or 0
+end
+return told
