@@ -61,7 +61,7 @@ def usual_pair(
 
 def server_costs(
     bench: Bench,
-    works: Mapping[str, Callable[[], object]],
+    works: dict[str, Callable[[], object]],
     times: Mapping[str, int] | None = None,
     after: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Cost]:
@@ -73,8 +73,9 @@ def server_costs(
     us: dict[str, list[float]] = {name: [] for name in works}
     calls: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(-1, bench.profile.rounds):
-        for name, work in works.items():
-            spent, commands = bench.server_cost(work, visits[name])
+        # Forth and back: what comes after something big would always find the caches cold.
+        for name in works if turn % 2 else reversed(works):
+            spent, commands = bench.server_cost(works[name], visits[name])
             after(name)
             if turn >= 0:  # the first one warms
                 us[name].append(spent)

@@ -35,8 +35,8 @@ def new_filter(bench: Bench) -> Iterator[Row]:
     rare = _RARE if has_rare else _COMMON
     share = f"one in {100_000 if has_rare else 100:,} of {size:,}"
     with views_as_found(bench, pool):
-        yield _first(bench, pool, _COMMON, f"one in 100 of {size:,}", "ms", 10)
-        yield _first(bench, pool, rare, share, "s", 3)
+        yield _first(bench, pool, "common", _COMMON, f"one in 100 of {size:,}", "ms", 10)
+        yield _first(bench, pool, "rare", rare, share, "s", 3)
         yield _next(bench, pool, ProxyFilters(**rare), share)
 
 
@@ -49,6 +49,7 @@ def _alike(fields: dict[str, str]) -> list[ProxyFilters]:
 def _first(
     bench: Bench,
     pool: ProxyPool,
+    kind: str,
     fields: dict[str, str],
     whom: str,
     unit: str,
@@ -68,7 +69,7 @@ def _first(
     scale = 1000 if unit == "ms" else 1
     return Row(
         SECTION,
-        f"a new filter's first answer, {whom} matching",
+        f"a new, {kind} filter's first answer, {whom} matching",
         statistics.median(seconds) * scale,
         unit,
         Budget(Limit.AT_MOST, budget),
@@ -86,7 +87,7 @@ def _next(bench: Bench, pool: ProxyPool, rare: ProxyFilters, whom: str) -> Row:
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return Row(
         SECTION,
-        f"its next answers against the usual filter's, {whom} matching",
+        f"a rare filter's next answers against the usual one's, {whom} matching",
         ratio(seconds["rare"], seconds["usual"]),
         "x",
         Budget(Limit.AT_MOST, 1.2),

@@ -17,6 +17,8 @@ from pharox_redis.benchmark.children import child
 from pharox_redis.benchmark.rows import Budget, Limit, Row
 from pharox_redis.benchmark.serverside import own_pool
 from pharox_redis.benchmark.slowlog import SlowCall, SlowLog
+from pharox_redis.flows.base import Flow
+from pharox_redis.flows.leases import SWEEP
 
 SECTION = "pauses"
 _SLICE = 2_000  # proxies saved at once
@@ -92,13 +94,18 @@ def _fill(bench: Bench, storage: RedisStorage, pool: ProxyPool, run: int) -> Spa
             storage.add_proxies_bulk(more)
             for proxy in more[:_DELETED]:
                 storage.delete_proxy(proxy.id)
-            storage.cleanup_expired_leases()
+            storage._run(_sweep(storage, pool))
         span = Span(start, time.monotonic())
         told: Any = filler.result()
     if told["errors"]:
         raise RuntimeError(f"workers that fill had errors: {told['errors']}")
     bench.reporter.advance()
     return span
+
+
+def _sweep(storage: RedisStorage, pool: ProxyPool) -> Flow[None]:
+    # This pool only: a sweep drops views that were idle, and other pools' are not ours to drop.
+    yield SWEEP(storage._context.pool_ref(pool.id).key, limits=storage._context.limits)
 
 
 def _parts(span: Span, count: int) -> list[Span]:
