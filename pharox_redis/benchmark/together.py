@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -111,34 +111,22 @@ def exhausted(
     for name in names:
         storage.ensure_consumer(name)
     held: list[ProxyLease] = []
+
+    def ask(number: int) -> Flow[ProxyLease | None]:
+        return _acquire(storage, pool, names[number % consumers], filters)
+
     try:
-        # The first ones alone: they fill the caches, and the filter becomes one that was seen.
-        while first := storage._run(_acquire(storage, pool, names[len(held) % consumers], filters)):
+        # One alone tells whether anything is left, and fills the caches that flows look into.
+        while first := storage._run(ask(len(held))):
             held.append(first)
-            if len(held) > 2 and not _take(storage, pool, names, filters, held):
-                break
+            more = range(len(held), len(held) + AT_ONCE if len(held) > 2 else 0)
+            flows = [ask(number) for number in more]
+            held += [lease for lease in storage._run(together(flows)) if lease is not None]
         yield held
     finally:
         for start in range(0, len(held), AT_ONCE):
             batch = held[start : start + AT_ONCE]
             storage._run(together([leases.release(storage._context, lease) for lease in batch]))
-
-
-def _take(
-    storage: RedisStorage,
-    pool: ProxyPool,
-    names: Sequence[str],
-    filters: ProxyFilters | None,
-    held: list[ProxyLease],
-) -> bool:
-    """Lease as many as go into one pipeline; whether there may be more."""
-    flows = [
-        _acquire(storage, pool, names[(len(held) + n) % len(names)], filters)
-        for n in range(AT_ONCE)
-    ]
-    taken = [lease for lease in storage._run(together(flows)) if lease is not None]
-    held += taken
-    return len(taken) == AT_ONCE
 
 
 def _acquire(
@@ -151,11 +139,9 @@ def _acquire(
 
 
 def unlink_below(client: redis.Redis, key: str) -> int:
-    """Remove every key that begins with this one, as many as there were: what a deleted pool leaves
-    until its TTL."""
-    removed, pattern = 0, key.replace("[", "\\[").replace("*", "\\*") + "*"
-    with suppress(StopIteration):
-        found = client.scan_iter(match=pattern, count=1000)
-        while keys := list(islice(found, 500)):
-            removed += int(client.unlink(*keys))
+    """Remove every key that begins with a pool's, and how many those were: what a deleted pool
+    leaves until its TTL."""
+    removed, found = 0, client.scan_iter(match=f"{key}*", count=1000)
+    while keys := list(islice(found, 500)):
+        removed += int(client.unlink(*keys))
     return removed
