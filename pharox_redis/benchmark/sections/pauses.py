@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import redis
@@ -25,6 +25,7 @@ SECTION = "pauses"
 _SLICE = 2_000  # proxies saved at once
 _DELETED = 100  # proxies deleted for each slice, while others fill
 _IDLE = 1.0  # seconds after which a filler's view may go, so that there is always one to fill
+_REWRITE = "auto-aof-rewrite-percentage"
 _TINY = "swap_entry"
 """A script of two commands: how long it took at most is what the machine adds to any script."""
 
@@ -54,6 +55,7 @@ def pauses(bench: Bench) -> Iterator[Row]:
         try:
             assert slow is not None
             stack.enter_context(slow)
+            stack.enter_context(_no_forks(bench))
         except redis.ResponseError:
             slow = None
         pinger = stack.enter_context(child("ping", url=bench.url))
@@ -63,6 +65,19 @@ def pauses(bench: Bench) -> Iterator[Row]:
         pings: list[tuple[float, float, float]] = pinger.result()
     yield _script_row(slow.calls if slow else None, kinds, size)
     yield _ping_row(bench, pings, kinds, size, forks)
+
+
+@contextmanager
+def _no_forks(bench: Bench) -> Iterator[None]:
+    """Keep the server from rewriting its append-only file meanwhile: it forks for that, and a fork
+    of a gigabyte stops it for tens of milliseconds, whoever wrote what into it."""
+    asked: Any = bench.client
+    before = asked.config_get(_REWRITE)[_REWRITE]
+    asked.config_set(_REWRITE, 0)
+    try:
+        yield
+    finally:
+        asked.config_set(_REWRITE, before)
 
 
 def _work(bench: Bench, storage: RedisStorage) -> dict[str, list[Span]]:
@@ -184,8 +199,10 @@ def _ping_row(
     note = f"beside it, {bench.profile.fillers} workers filling; {_BUSY}: "
     note += f"a sleep of 0.5 ms took up to {alone:.1f} ms"
     if forked:
-        note += f"; the server forked {forked} times to rewrite its log, the last for"
+        note += f"; the server forked {forked} times, the last for"
         note += f" {fork_ms:.1f} ms"
+    else:
+        note += "; the server did not fork"
     return Row(
         SECTION,
         f"the longest PING of another client at {size:,} proxies",
