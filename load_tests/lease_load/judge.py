@@ -46,7 +46,7 @@ class Judge:
         self._deleted: set[str] = set()
         self._overlaps = Overlaps(self.limits)
         self._looks: list[tuple[int, Held]] = []
-        self._accused: list[tuple[str, str, str]] = []
+        self._accused: list[tuple[int, str, str, str]] = []
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Judge:
         for proxy, times in report["intervals"].items():
             for acquired, ended in zip(times[::2], times[1::2], strict=True):
                 self._overlaps.add(proxy, acquired, ended)
-        self._accused += [(how, lease, proxy) for how, lease, proxy in report["problems"]]
+        self._accused += report["problems"]
         self.counts.update(report["counts"])
         self.left += report["open"]
         if report["statuses"] is not None:
@@ -114,16 +114,20 @@ class Judge:
                     "lease stuck",
                     f"lease {held.loose} holds proxy {held.proxy}, and no sweep will end it",
                 )
-        self._sentence()
+        self._sentence(floor)
 
-    def _sentence(self) -> None:
-        for how, lease, proxy in self._accused:
-            if proxy in self._deleted:
+    def _sentence(self, floor: float) -> None:
+        """Another process may have deleted the proxy, and tell of it later."""
+        accused, self._accused = self._accused, []
+        for accusation in accused:
+            time, how, lease, proxy = accusation
+            if time >= floor:
+                self._accused.append(accusation)
+            elif proxy in self._deleted:
                 self.counts["lost"] -= 1
                 self.counts["deleted"] += 1
             else:
                 self.blame("lease lost", f"lease {lease} on proxy {proxy} {how}")
-        self._accused = []
 
     @property
     def judged(self) -> int:

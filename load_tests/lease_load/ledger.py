@@ -94,7 +94,7 @@ class Ledger:
         self._in_flight: dict[int, float] = {}
         self._tickets = 0
         self._intervals: defaultdict[str, list[int]] = defaultdict(list)
-        self._problems: list[tuple[str, str, str]] = []
+        self._problems: list[tuple[int, str, str, str]] = []
         self._changes: list[tuple[str, int, int, int]] = []
         self._deleted: list[str] = []
         self.statuses: dict[str, str] | None = None
@@ -119,7 +119,7 @@ class Ledger:
         """A lease was granted; the call began at ``asked``."""
         holding = Holding.of(lease, asked, time.monotonic())
         if holding.lease_id in self.open:
-            self._problems.append(("granted twice", holding.lease_id, holding.proxy))
+            self._accuse(holding, "was granted twice", holding.acquired)
         self.open[holding.lease_id] = holding
         self.counts["acquired"] += 1
         return holding
@@ -153,7 +153,7 @@ class Ledger:
             if record is None:
                 over = min(holding.expires, holding.released_before)
                 if now - over < self._retention_ms / 2:
-                    self._lost(holding, "has no record")
+                    self._lost(holding, "has no record", now)
                 else:
                     self.counts["unread"] += 1
                 continue
@@ -163,20 +163,23 @@ class Ledger:
                 holding.acquired,
                 holding.expires,
             ):
-                self._lost(holding, f"has a record that says something else: {record}")
+                self._lost(holding, f"has a record that says something else: {record}", now)
                 continue
             ended = min([holding.expires, *map(int, released)])
             if ended < min(holding.certain_until, holding.expires):
-                self._lost(holding, "ended while its consumer had it")
+                self._lost(holding, "ended while its consumer had it", now)
             elif not released and holding.released_before < holding.expires:
-                self._lost(holding, "was released, and the release had no effect")
+                self._lost(holding, "was released, and the release had no effect", now)
             else:
                 self.counts["released" if released else "expired"] += 1
             self._intervals[proxy] += (holding.acquired, ended)
 
-    def _lost(self, holding: Holding, how: str) -> None:
+    def _lost(self, holding: Holding, how: str, now: int) -> None:
         self.counts["lost"] += 1
-        self._problems.append((how, holding.lease_id, holding.proxy))
+        self._accuse(holding, how, now)
+
+    def _accuse(self, holding: Holding, how: str, time: int) -> None:
+        self._problems.append((time, how, holding.lease_id, holding.proxy))
 
     # -- what is handed over -------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gevent.event import Event
 from locust import User, task
+from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from .mix import MISS_PAUSE, WEIGHTS
 from .wiring import session_of
@@ -39,8 +40,15 @@ class LeaseUser(User):
         self.stopping.wait(seconds)
 
     def stop(self, force: bool = False) -> bool:
-        """As locust's; ends a :meth:`hold`."""
+        """As locust's; ends a :meth:`hold`.
+
+        Locust kills a user that waits for its next task. It may have gone on by then, and be in the
+        middle of a call: so here it ends by itself, too.
+        """
         self.stopping.set()
+        if not force and self._state == LOCUST_STATE_WAITING:
+            self._state = LOCUST_STATE_STOPPING
+            return False
         return bool(super().stop(force))
 
 
@@ -49,10 +57,6 @@ class SteadyScraper(LeaseUser):
 
     kind = "scraper"
     weight = WEIGHTS[kind]
-
-    def wait_time(self) -> float:
-        """Until the next lease."""
-        return self.mix.scraper_pause()
 
     @task
     def scrape(self) -> None:
@@ -63,6 +67,7 @@ class SteadyScraper(LeaseUser):
             return
         self.hold(self.mix.scraper_hold())
         self.desk.release(loan, self.way)
+        self.hold(self.mix.scraper_pause())
 
 
 class Burst(LeaseUser):
@@ -71,16 +76,13 @@ class Burst(LeaseUser):
     kind = "burst"
     weight = WEIGHTS[kind]
 
-    def wait_time(self) -> float:
-        """The silence."""
-        return self.mix.burst_silence()
-
     @task
     def burst(self) -> None:
         """All of them."""
         loans = self.desk.acquire_many(self.session.options.burst)
         self.hold(self.mix.burst_hold())
         self.desk.release_many(loans)
+        self.hold(self.mix.burst_silence())
 
 
 class SlowHolder(LeaseUser):
@@ -106,15 +108,12 @@ class DyingWorker(LeaseUser):
     kind = "dying worker"
     weight = WEIGHTS[kind]
 
-    def wait_time(self) -> float:
-        """Until the next one is there."""
-        return self.mix.next_of_kin()
-
     @task
     def die(self) -> None:
         """The leases are never released."""
         for _ in range(self.mix.last_words()):
             self.desk.acquire(self.way)
+        self.hold(self.mix.next_of_kin())
 
 
 class Maintainer(LeaseUser):
@@ -122,10 +121,6 @@ class Maintainer(LeaseUser):
 
     kind = "maintainer"
     fixed_count = 1
-
-    def wait_time(self) -> float:
-        """Until the next thing it does."""
-        return self.mix.maintainer_pause()
 
     @task
     def maintain(self) -> None:
@@ -135,3 +130,4 @@ class Maintainer(LeaseUser):
         else:
             maintenance = self.session.maintenance()
             self.desk.change(maintenance, maintenance.plan())
+        self.hold(self.mix.maintainer_pause())
