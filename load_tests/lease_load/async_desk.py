@@ -105,7 +105,7 @@ class AsyncDesk:
     async def change(self, maintenance: Maintenance, change: Change) -> None:
         """Save a proxy, or delete one."""
         with self._ledger.under_way():
-            before, after = await self._server_time(), None
+            before, after, saved = await self._server_time(), None, False
             maintenance.begin(change)
             try:
                 async with self._timed("storage", ["delete" if change.delete else "save"]):
@@ -113,6 +113,8 @@ class AsyncDesk:
                         await self._storage.delete_proxy(change.proxy.id)
                     else:
                         await self._storage.save_proxy(change.proxy)
+                    saved = True
+                if saved:
                     after = await self._server_time()
             finally:
                 if after is None:

@@ -108,12 +108,15 @@ class Desk:
         with self._ledger.under_way():
             before, after = self._server_time(), None
             maintenance.begin(change)
+            request = Request("delete" if change.delete else "save")
             try:
-                with self._timed("storage", Request("delete" if change.delete else "save")):
+                with self._timed("storage", request):
                     if change.delete:
                         self._storage.delete_proxy(change.proxy.id)
                     else:
                         self._storage.save_proxy(change.proxy)
+                    request.answered = True
+                if request.answered:
                     after = self._server_time()
             finally:
                 if after is None:
