@@ -45,8 +45,8 @@ def main() -> int:
         if not options.url:
             server = stack.enter_context(EmbeddedServer())
             options = replace(options, url=server.url)
-        console.print(f"{given.tasks} tasks for {given.seconds:g} s")
-        outcome = asyncio.run(AsyncRun(options, given.tasks, given.seconds).run())
+        run = AsyncRun(options, given.tasks, given.seconds, console.print)
+        outcome = asyncio.run(run.run())
     return show(console, outcome)
 
 

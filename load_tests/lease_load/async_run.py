@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,10 +45,15 @@ class Outcome:
 
 
 class AsyncRun:
-    """A run of ``seconds`` with ``tasks`` users and a maintainer, on the options' URL."""
+    """A run of ``seconds`` with ``tasks`` users and a maintainer, on the options' URL.
 
-    def __init__(self, options: LoadOptions, tasks: int, seconds: float) -> None:
-        self._options, self._tasks, self._seconds = options, tasks, seconds
+    ``say`` is told when they have begun.
+    """
+
+    def __init__(
+        self, options: LoadOptions, tasks: int, seconds: float, say: Callable[[str], None]
+    ) -> None:
+        self._options, self._tasks, self._seconds, self._say = options, tasks, seconds, say
         self._settings = Settings(key_prefix=options.prefix)
         self._ledger = Ledger(self._settings.retention_ms)
         self._outcome = Outcome(Judge(), Timings())
@@ -89,6 +94,7 @@ class AsyncRun:
                 group.create_task(self._user(f"{kind} {number}", number).work(kind))
             group.create_task(self._user("maintainer", 0).maintain(maintenance))
             group.create_task(self._rounds())
+            self._say(f"{self._tasks} tasks are at work for {self._seconds:g} s")
             await asyncio.sleep(self._seconds)
             self._over.set()
         self._outcome.seconds = time.perf_counter() - start
