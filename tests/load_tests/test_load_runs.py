@@ -7,7 +7,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 import redis
 import yaml
 
+from pharox_redis.embedded import PORTS
 from tests.load_tests.processes import (
     ALL_STARTED,
     HEADLESS,
@@ -22,6 +24,7 @@ from tests.load_tests.processes import (
     LOCUSTFILE,
     ROOT,
     SHORT,
+    Run,
     started,
 )
 
@@ -103,7 +106,7 @@ def plant(plan: Callable[[redis.Redis, str], None], url: str, prefix: str) -> No
     [
         (limits_are_taken_away, r"limit exceeded: proxy \S+ had \d+ leases at"),
         (a_lease_is_taken_out_of_expiry, r"lease stuck: lease \S+ (still )?holds proxy"),
-        (a_lease_is_given_to_nobody, r"lease lost: lease stranger on proxy \S+ is nobody's"),
+        (a_lease_is_given_to_nobody, r"lease lost: lease stranger on proxy \S+ is nobody"),
     ],
 )
 def test_a_violation_fails_the_run(
@@ -145,13 +148,11 @@ def composed(service: str, **values: str) -> list[str]:
     return [*LOCUST, *named.values()]
 
 
-def test_a_master_and_two_workers_as_the_compose_file_starts_them(
-    valkey_url: str, tmp_path: Path
-) -> None:
-    """Their command lines, but for addresses, size and time."""
-    report, port = tmp_path / "report.html", str(20000 + secrets.randbelow(12000))
-    prefix = f"load-{secrets.token_hex(4)}"
-    values = {"users": "24", "run_time": "4s", "html": str(report), "host": valkey_url}
+@contextmanager
+def distributed(url: str, prefix: str, report: Path) -> Iterator[tuple[Run, Run, Run]]:
+    """A master and two workers by the compose file, but for addresses, size and time."""
+    values = {"users": "24", "run_time": "4s", "html": str(report), "host": url}
+    port = str(secrets.choice(PORTS))
     near = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", *SHORT]
     far = [*composed("load-worker", master_host="127.0.0.1"), f"--master-port={port}"]
     with (
@@ -159,11 +160,40 @@ def test_a_master_and_two_workers_as_the_compose_file_starts_them(
         started(far) as one,
         started(far) as other,
     ):
+        yield master, one, other
+
+
+def test_a_master_and_two_workers(valkey_url: str, tmp_path: Path) -> None:
+    report, prefix = tmp_path / "report.html", f"load-{secrets.token_hex(4)}"
+    with distributed(valkey_url, prefix, report) as (master, *workers):
         assert master.end() == 0, master.text
-        assert (one.end(), other.end()) == (0, 0), one.text + other.text
+        assert [worker.end() for worker in workers] == [0, 0]
     assert OK in master.text
     assert "to 2 ready workers" in master.text
     assert requests(report) >= REQUESTS
+
+
+@pytest.mark.slow
+def test_a_violation_among_workers_fails_the_master(valkey_url: str, tmp_path: Path) -> None:
+    report, prefix = tmp_path / "report.html", f"load-{secrets.token_hex(4)}"
+    with distributed(valkey_url, prefix, report) as (master, *workers):
+        master.until(ALL_STARTED)
+        plant(limits_are_taken_away, valkey_url, prefix)
+        assert master.end() == 1, master.text
+        assert [worker.end() for worker in workers] == [0, 0]
+    assert "FAILED: limit exceeded" in master.text
+    assert "limit exceeded" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_fails_the_master(valkey_url: str, tmp_path: Path) -> None:
+    """Its leases cannot be accounted for: nobody may say that none was lost."""
+    report, prefix = tmp_path / "report.html", f"load-{secrets.token_hex(4)}"
+    with distributed(valkey_url, prefix, report) as (master, one, _):
+        master.until(ALL_STARTED)
+        one.process.kill()
+        assert master.end() == 1, master.text
+    assert re.search("^FAILED: worker lost: .* sent no last report", master.text, re.MULTILINE)
 
 
 def test_a_run_that_is_terminated_has_a_verdict_and_leaves_no_process() -> None:
