@@ -147,14 +147,18 @@ class Judge:
             self.blame("keys disagree", problem)
         left = {lease: (proxy, ends, held) for lease, proxy, _begun, ends, held in self.left}
         holders = dump.holders
-        strangers = sorted(holders.keys() - left.keys())
+        # What has expired and was not swept is in nobody's books any more.
+        live = {
+            lease for holds in dump.held.values() for lease, ends in holds.items() if ends > now
+        }
+        strangers = sorted(live - left.keys())
         if len(strangers) > self.counts["unclear"]:
             for lease in strangers:
                 self.blame("lease lost", f"lease {lease} on proxy {holders[lease]} is nobody's")
         for lease, (proxy, ends, held) in left.items():
             # One whose release failed may have been released.
-            live = ends > now and held is None and proxy not in self._deleted
-            if live and lease not in holders:
+            meant = ends > now and held is None and proxy not in self._deleted
+            if meant and lease not in holders:
                 self.blame("lease lost", f"lease {lease} no longer holds proxy {proxy}")
 
     def judge_end(self, dump: Dump, figures: Any) -> None:

@@ -294,6 +294,13 @@ def test_a_run_in_which_all_is_right(bench: Bench) -> None:
     assert (bench.judge.judged, counts["swept"]) == (2, 1)
 
 
+def test_leases_that_nobody_has_swept_yet_are_nobodys_fault(bench: Bench) -> None:
+    bench.acquire(0.02)
+    while bench.ledger.open:
+        bench.performer.perform(audit(bench.keys, bench.ledger))
+    assert bench.verdict() == []
+
+
 def not_in_expiry(bench: Bench) -> None:
     lease, _ = bench.acquire()
     bench.storage.client.zrem(f"{bench.keys.root}:expiry", f"{lease.id}:{lease.proxy_id}")
@@ -307,13 +314,13 @@ def not_in_expiry_and_released(bench: Bench) -> None:
 
 def held_by_hand(bench: Bench) -> None:
     lease, _ = bench.acquire()
-    ends = time.time() * 1000 + 300
+    ends = time.time() * 1000 + 1_000
     bench.storage.client.zadd(f"{bench.keys.root}:held:{lease.proxy_id}", {"stranger": ends})
 
 
 def leased_by_hand(bench: Bench) -> None:
     lease, _ = bench.acquire()
-    ends, root = int(time.time() * 1000 + 300), bench.keys.root
+    ends, root = int(time.time() * 1000 + 1_000), bench.keys.root
     bench.storage.client.zadd(f"{root}:held:{lease.proxy_id}", {"stranger": ends})
     bench.storage.client.zadd(f"{root}:expiry", {f"stranger:{lease.proxy_id}": ends})
 
