@@ -148,9 +148,7 @@ class Judge:
         left = {lease: (proxy, ends, held) for lease, proxy, _begun, ends, held in self.left}
         holders = dump.holders
         # What has expired and was not swept is in nobody's books any more.
-        live = {
-            lease for holds in dump.held.values() for lease, ends in holds.items() if ends > now
-        }
+        live = {lease for holds in dump.held.values() for lease, end in holds.items() if end > now}
         strangers = sorted(live - left.keys())
         if len(strangers) > self.counts["unclear"]:
             for lease in strangers:
