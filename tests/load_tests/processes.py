@@ -51,7 +51,8 @@ class Run:
 @contextmanager
 def started(command: list[str]) -> Iterator[Run]:
     """A process in the checkout, in a session of its own, none of which is left afterwards."""
-    clean = {key: value for key, value in os.environ.items() if "LOCUST" not in key}
+    ours = ("LOCUST_", "PHAROX_LOAD_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     with subprocess.Popen(
         command,
         cwd=ROOT,
