@@ -7,6 +7,8 @@
 #   make test WORKERS=0                     one process, no xdist (for pdb)
 #   make test PYTHON=python3.13             another interpreter, for a new .venv
 #   make bench BENCH_ARGS="--help"          arguments for the benchmark
+#   make load LOAD_ARGS="--host redis://localhost:6379/0 --users 200"
+#                                           further arguments for locust; the last one counts
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,6 +16,7 @@ WORKERS ?= logical
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 DEMO_ARGS ?=
+LOAD_ARGS ?=
 
 BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
@@ -24,10 +27,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 # The verbs share one environment, so they take turns even under `make -j`.
 .NOTPARALLEL:
-.PHONY: help demo test slow lint types format bench check clean
+.PHONY: help demo test slow lint types format bench load load-async check clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO) ## run the demo on a server of its own
 	$(BIN)/pharox-redis demo $(DEMO_ARGS)
@@ -51,6 +54,13 @@ format: $(DEV) ## rewrite the files the way `lint` wants them
 
 bench: $(DEV) ## compare the storages under load
 	$(BIN)/python load_tests/bench_pair.py $(BENCH_ARGS)
+
+load: $(DEV) ## one minute of locust on a server of its own; fails if a lease was lost
+	$(BIN)/python -m locust -f load_tests/locustfile.py --headless --only-summary \
+		--users 60 --spawn-rate 30 --run-time 1m --html build/load/report.html $(LOAD_ARGS)
+
+load-async: $(DEV) ## the same load for asyncio, in one event loop
+	$(BIN)/python load_tests/async_load.py --tasks 60 --seconds 60 $(LOAD_ARGS)
 
 check: lint types test ## everything a change must pass
 

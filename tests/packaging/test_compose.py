@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,6 +123,41 @@ def test_a_real_server_takes_the_settings(name: str, tmp_path: Path) -> None:
         assert check_config(values) == []
         assert set(settings(COMPOSE, name)) <= set(values)
         assert client.info("cluster")["cluster_enabled"] == (name in CLUSTER)
+
+
+def test_the_load_test_is_a_master_and_workers() -> None:
+    """tests/load_tests runs these command lines; here is what they mean in the containers."""
+    load = {name for name, service in SERVICES.items() if service.get("profiles") == ["load"]}
+    assert load == {"load-master", "load-worker"}
+    master, worker = SERVICES["load-master"], SERVICES["load-worker"]
+    for service in (master, worker):
+        assert service["command"][:2] == ["locust", "--locustfile=load_tests/locustfile.py"]
+        assert service["restart"] == "no"
+    assert (ROOT / "load_tests" / "locustfile.py").is_file()
+    assert "--master-host=load-master" in worker["command"]
+    (host,) = [option for option in master["command"] if option.startswith("--host=")]
+    assert host == f"--host=redis://valkey:{settings(COMPOSE, 'valkey')['port']}/0"
+    assert master["depends_on"] == {"valkey": {"condition": "service_healthy"}}
+    assert worker["depends_on"] == ["load-master"]
+    # As many as the master waits for.
+    assert f"--expect-workers={worker['deploy']['replicas']}" in master["command"]
+    (report,) = [option for option in master["command"] if option.startswith("--html=")]
+    folder = Path(report.removeprefix("--html=")).parent
+    assert master["volumes"] == [f"./{folder}:/load/{folder}"]
+
+
+def test_the_load_tests_image_is_made_of_what_is_here() -> None:
+    build = SERVICES["load-master"]["build"]
+    assert SERVICES["load-worker"]["build"] == build
+    assert SERVICES["load-worker"]["image"] == SERVICES["load-master"]["image"]
+    lines = [shlex.split(line) for line in build["dockerfile_inline"].splitlines()]
+    copied = [source for verb, *names in lines if verb == "COPY" for source in names[:-1]]
+    assert {"pharox_redis", "lua", "load_tests", "pyproject.toml"} <= set(copied)
+    assert all((ROOT / source).exists() for source in copied)
+    assert ["WORKDIR", "/load"] in lines
+    (installed,) = [line[-1] for line in lines if line[0] == "RUN"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert installed == ".[load]" and "load" in project["optional-dependencies"]
 
 
 def test_ports_are_published_on_the_loopback_interface_only() -> None:

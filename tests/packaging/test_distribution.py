@@ -246,4 +246,4 @@ def test_the_extras_are_not_dependencies() -> None:
     names = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert names == {"pharox", "pydantic", "redis"}
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"embedded", "cli", "demo", "test", "dev"}
+    assert set(extras) == {"embedded", "cli", "demo", "load", "test", "dev"}
