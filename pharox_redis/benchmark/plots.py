@@ -28,6 +28,7 @@ _STYLE: Any = {
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.facecolor": "none",
     "axes.grid": True,
     "grid.color": "#e3e3e3",
     "legend.frameon": False,
@@ -64,6 +65,8 @@ def _sizes(series: Series) -> Figure | None:
         axes.plot(sizes, [s * 1e3 for s in seconds], marker="o", color=colour, label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("proxies in the pool")
     axes.set_ylabel("ms a pair, one client")
     axes.set_title("Acquire and release, with a country filter", loc="left")
@@ -83,6 +86,7 @@ def _latency(series: Series) -> Figure | None:
         axes.set_ylabel("share of the calls")
     every[0].legend()
     every[-1].set_xscale("log")
+    every[-1].xaxis.set_major_formatter("{x:,g}")
     every[-1].set_xlabel("us")
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -83,15 +83,16 @@ def summary(rows: list[Row]) -> str:
     )
 
 
-def markdown(results: Results) -> str:
-    """Header and table for a document."""
-    return "\n".join(_markdown_lines(results))
+def markdown(results: Results, plots: Sequence[str] = ()) -> str:
+    """Header and table for a document, and the plots that lie beside it."""
+    return "\n".join(_markdown_lines(results, plots))
 
 
-def rewrite_page(results: Results, folder: Path) -> Path | None:
+def rewrite_page(results: Results, folder: Path, plots: Sequence[str] = ()) -> Path | None:
     """Put the table between the two comments of ``performance.md``, if the folder has such a page.
 
-    Nothing else of the page is touched, and a page without the comments not at all: None then.
+    ``plots`` are names of files in the folder. Nothing else of the page is touched, and a page
+    without the comments not at all: None then.
     """
     page = folder / PAGE
     if not page.is_file():
@@ -101,7 +102,9 @@ def rewrite_page(results: Results, folder: Path) -> Path | None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         return None
-    page.write_text(f"{before}{begin}\n\n{markdown(results)}\n\n{end}{after}", encoding="utf-8")
+    page.write_text(
+        f"{before}{begin}\n\n{markdown(results, plots)}\n\n{end}{after}", encoding="utf-8"
+    )
     return page
 
 
@@ -109,7 +112,7 @@ def _cells(row: Row) -> tuple[str, str, str]:
     return row.what, figure(row.figure, row.unit), budget(row.budget, row.unit)
 
 
-def _markdown_lines(results: Results) -> Iterator[str]:
+def _markdown_lines(results: Results, plots: Sequence[str]) -> Iterator[str]:
     yield "; ".join(f"{_escaped(name)}: {_escaped(value)}" for name, value in header(results))
     yield ""
     yield f"| {' | '.join(_COLUMNS[1:])} |"
@@ -120,6 +123,9 @@ def _markdown_lines(results: Results) -> Iterator[str]:
         yield f"| {' | '.join(map(_escaped, cells))} |"
     yield ""
     yield summary(results.rows)
+    for plot in plots:
+        yield ""
+        yield f"![{Path(plot).stem.replace('-', ' ')}]({plot})"
 
 
 def _escaped(text: str) -> str:

@@ -130,9 +130,9 @@ def measure(options: Options, sections: Sequence[Entry], errors: Console) -> tup
 
 def save(found: Results, folder: Path) -> list[Path]:
     """Write the results, the plots and the table of the page, and return their paths."""
-    page = report.rewrite_page(found, folder)
-    written = [results.write(found, folder), *plots.draw(found, folder)]
-    return [*written, page] if page else written
+    drawn = plots.draw(found, folder)
+    page = report.rewrite_page(found, folder, [path.name for path in drawn])
+    return [results.write(found, folder), *drawn, *([page] if page else [])]
 
 
 def reason(error: BaseException) -> str:

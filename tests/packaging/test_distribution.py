@@ -24,8 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Run inside an environment: import every module that has to work without any extra, then say
-# where things were found. The command line, the demo and the
-# benchmark are what the extras are for.
+# where things were found. The command line, the demo and the benchmark are what the extras are for.
 PROBE = """
 import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
