@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pharox_redis.benchmark.results import Results
 from pharox_redis.benchmark.rows import Budget, Row, Verdict
+from pharox_redis.cli.output import plural
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 """What stands between these in ``performance.md`` is written by the benchmark."""
@@ -78,8 +79,8 @@ def summary(rows: list[Row]) -> str:
     """How many budgets were kept, missed and not measured."""
     verdicts = [row.verdict for row in rows]
     return (
-        f"{verdicts.count(Verdict.PASS)} budgets kept, {verdicts.count(Verdict.FAIL)} missed, "
-        f"{verdicts.count(Verdict.NOT_RUN)} rows not run"
+        f"{plural(verdicts.count(Verdict.PASS), 'budget')} kept, {verdicts.count(Verdict.FAIL)} "
+        f"missed, {plural(verdicts.count(Verdict.NOT_RUN), 'row')} not run"
     )
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pharox.exceptions import PharoxError
 from redis.exceptions import RedisClusterException, RedisError
@@ -27,7 +28,7 @@ from pharox_redis.benchmark.progress import Display
 from pharox_redis.benchmark.results import Results
 from pharox_redis.benchmark.rows import Row, Verdict
 from pharox_redis.benchmark.sections import SECTIONS, Entry
-from pharox_redis.cli.output import describe, error_console
+from pharox_redis.cli.output import describe, error_console, mask_url
 from pharox_redis.connecting import connect
 from pharox_redis.embedded import EmbeddedServerError
 
@@ -90,7 +91,7 @@ def main(options: Options) -> int:
         errors.print("interrupted; what the benchmark wrote to the server is deleted")
         return EXIT_INTERRUPTED
     except _UNREACHABLE as error:
-        errors.print(f"Error: {describe(error)}")
+        errors.print(f"Error: {masked(describe(error), options)}")
         return EXIT_FAILED
     report.show(_wide_console(), found)
     if options.out is not None:
@@ -122,7 +123,9 @@ def measure(options: Options, sections: Sequence[Entry], errors: Console) -> tup
                 _run(entry, bench, rows)
             except Exception as error:
                 failed = True
-                rows.append(Row(entry.name, entry.title, None, "", note=reason(error)))
+                rows.append(
+                    Row(entry.name, entry.title, None, "", note=masked(reason(error), options))
+                )
             display.end()
         display.status("cleaning up")
         return Results(options.profile.name, about, rows, bench.series), failed
@@ -142,6 +145,17 @@ def reason(error: BaseException) -> str:
     text = describe(error) if isinstance(error, Exception) else ""
     kind = type(error).__name__
     return text if text == kind else f"{kind}: {text}"
+
+
+def masked(text: str, options: Options) -> str:
+    """A text without the passwords of the URLs, whatever put them there: results are published."""
+    for url in filter(None, (options.url, options.postgres_url)):
+        text = text.replace(url, mask_url(url))
+        user_info = url.partition("://")[2].rpartition("@")[0]
+        _, _, password = user_info.partition(":")
+        for secret in filter(None, (password, unquote(password))):
+            text = text.replace(secret, "***")
+    return text
 
 
 @contextmanager

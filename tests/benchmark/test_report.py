@@ -51,7 +51,7 @@ def test_the_terminal_shows_every_row_and_what_it_was_measured_on() -> None:
     for part in ("0.31x", ">= 0.40x", "fail", "not run", "no --postgres-url", "120 us", "small"):
         assert part in shown, part
     assert "Python: 3.11" in shown and "2026-11-23 12:00 UTC" in shown
-    assert "0 budgets kept, 1 missed, 1 rows not run" in shown
+    assert "0 budgets kept, 1 missed, 1 row not run" in shown
     assert shown.count("pairs") == 1, "a section is named once"
 
 
@@ -63,7 +63,7 @@ def test_brackets_in_a_note_are_not_markup() -> None:
 
 
 def test_summary_counts_verdicts() -> None:
-    assert summary(ROWS) == "0 budgets kept, 1 missed, 1 rows not run"
+    assert summary(ROWS) == "0 budgets kept, 1 missed, 1 row not run"
 
 
 def test_markdown_has_a_line_a_row_and_stays_a_table() -> None:

@@ -14,6 +14,7 @@ from pharox_redis.benchmark.rows import Budget, Limit, Row, Verdict
 from pharox_redis.benchmark.run import Options, UnknownSectionError, chosen, main
 from pharox_redis.benchmark.sections import SECTIONS, Entry
 from pharox_redis.benchmark.sections.batch import batch
+from pharox_redis.embedded import EmbeddedServer
 from pharox_redis.storage import RedisStorage
 
 Sections = Callable[..., None]
@@ -124,6 +125,35 @@ def test_interrupted_it_leaves_nothing(
     assert main(Options(valkey_url, profile=SMALL, out=tmp_path)) == 130
     assert "interrupted" in capsys.readouterr().err
     assert closed and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no redis://u:ge%40heim@h/0 here", "no redis://***@h/0 here"),
+        ("AUTH u ge@heim failed", "AUTH u *** failed"),
+        ("password=other", "password=***"),
+        ("nothing secret", "nothing secret"),
+    ],
+)
+def test_passwords_do_not_show(text: str, shown: str) -> None:
+    urls = Options("redis://u:ge%40heim@h/0", "postgresql://u:other@h/db")
+    assert run.masked(text, urls) == shown
+    assert run.masked(text, Options("redis://h/0", None)) == text
+
+
+def test_a_failing_section_shows_no_password(
+    sections: Sections, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def telling(_: Bench) -> Iterator[Row]:
+        yield Row("telling", "w", 1.0, "x")
+        raise ValueError("cannot use geheim")
+
+    sections(telling=telling)
+    with EmbeddedServer({"requirepass": "geheim"}) as server:
+        assert main(Options(server.url, profile=SMALL)) == 1
+    out = capsys.readouterr()
+    assert "cannot use ***" in out.out and "geheim" not in out.out + out.err
 
 
 def test_errors_of_many_tasks_are_told_by_the_first(sections: Sections) -> None:
