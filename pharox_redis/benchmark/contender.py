@@ -1,9 +1,12 @@
 """One process of a crowd: it takes and returns as fast as it can, and writes down what it held.
 
 All processes of a crowd go from round to round together, by a barrier, each round with another
-contender. A hold is noted from after it was acquired to before it is released, so that two holds of
-one thing that overlap in the notes overlapped in fact. Times are ``time.monotonic``, one clock for
-all processes of a machine.
+contender. In the last rounds, which are not timed, they keep what they have for a moment: holds
+that end as soon as they have begun would hardly ever overlap, limits or not.
+
+A hold is noted from after it was acquired to before it is released, so that two holds of one thing
+that overlap in the notes overlapped in fact. Times are ``time.monotonic``, one clock for all
+processes of a machine.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ _KEPT_ERRORS = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every process of a crowd does: ``rounds`` times each contender, ``seconds`` long."""
+    """What every process of a crowd does: ``rounds`` times each contender, ``seconds`` long, and
+    then once more each, keeping things for ``hold`` seconds."""
 
     url: str
     prefix: str
@@ -46,6 +50,12 @@ class Plan:
     contenders: tuple[str, ...]
     rounds: int
     seconds: float
+    hold: float = 0.002
+
+    def schedule(self) -> list[tuple[str, float]]:
+        """The rounds in order: (whose turn it is, how long things are kept)."""
+        timed = [(name, 0.0) for _ in range(self.rounds) for name in self.contenders]
+        return timed + [(name, self.hold) for name in self.contenders]
 
 
 @dataclass(slots=True)
@@ -53,6 +63,7 @@ class Round:
     """What one process did in one round. ``holds`` are (what was held, from, to)."""
 
     contender: str
+    hold: float = 0.0
     began: float = 0.0
     ended: float = 0.0
     misses: int = 0
@@ -109,6 +120,8 @@ def play(contender: Contender, done: Round, seconds: float) -> None:
             if held is None:
                 done.misses += 1
                 continue
+            if done.hold:
+                time.sleep(done.hold)
             done.holds.append((contender.name(held), got, time.monotonic()))
             contender.release(held)
         except Exception as error:
@@ -151,7 +164,7 @@ def _rounds(plan: Plan, barrier: Barrier) -> list[Round]:
             PHAROX: managed(ProxyManager(storage), plan.pool),
             LOCK: locked(client, plan.prefix, plan.things),
         }
-        rounds = [Round(name) for _ in range(plan.rounds) for name in plan.contenders]
+        rounds = [Round(name, hold) for name, hold in plan.schedule()]
         for done in rounds:
             barrier.wait(PATIENCE)
             play(known[done.contender], done, plan.seconds)

@@ -41,7 +41,7 @@ def run_crowd(plan: Plan, processes: int, advance: Callable[[], object]) -> list
             ends.append(ours)
             theirs.close()
         try:
-            for _ in range(plan.rounds * len(plan.contenders)):
+            for _ in plan.schedule():
                 barrier.wait(PATIENCE)
                 advance()
             barrier.wait(PATIENCE)

@@ -27,7 +27,7 @@ from pharox_redis.benchmark.place import UnusableServerError, clean, embedded_or
 from pharox_redis.benchmark.progress import Display
 from pharox_redis.benchmark.results import Results
 from pharox_redis.benchmark.rows import Row, Verdict
-from pharox_redis.benchmark.sections import SECTIONS, Entry
+from pharox_redis.benchmark.sections.registry import SECTIONS, Entry
 from pharox_redis.cli.output import describe, error_console, mask_url
 from pharox_redis.connecting import connect
 from pharox_redis.embedded import EmbeddedServerError

@@ -19,7 +19,7 @@ from pharox_redis.benchmark.bench import SMALL
 from pharox_redis.benchmark.report import BEGIN, END
 from pharox_redis.benchmark.results import read
 from pharox_redis.benchmark.rows import Verdict
-from pharox_redis.benchmark.sections import SECTIONS
+from pharox_redis.benchmark.sections.registry import SECTIONS
 from pharox_redis.embedded import EmbeddedServer
 
 # One after the other: each keeps every core busy.

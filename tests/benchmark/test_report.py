@@ -99,7 +99,7 @@ def test_no_page_is_made(tmp_path: Path) -> None:
 
 
 def test_the_documents_have_a_place_for_the_table_and_name_every_section() -> None:
-    from pharox_redis.benchmark.sections import SECTIONS
+    from pharox_redis.benchmark.sections.registry import SECTIONS
 
     text = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)

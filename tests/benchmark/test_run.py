@@ -12,8 +12,8 @@ from pharox_redis.benchmark import results, run
 from pharox_redis.benchmark.bench import SMALL, Bench
 from pharox_redis.benchmark.rows import Budget, Limit, Row, Verdict
 from pharox_redis.benchmark.run import Options, UnknownSectionError, chosen, main
-from pharox_redis.benchmark.sections import SECTIONS, Entry
 from pharox_redis.benchmark.sections.batch import batch
+from pharox_redis.benchmark.sections.registry import SECTIONS, Entry
 from pharox_redis.embedded import EmbeddedServer
 from pharox_redis.storage import RedisStorage
 
