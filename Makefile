@@ -6,7 +6,7 @@
 #   make test PYTEST_ARGS="-k lease -x"     arguments for pytest
 #   make test WORKERS=0                     one process, no xdist (for pdb)
 #   make test PYTHON=python3.13             another interpreter, for a new .venv
-#   make bench BENCH_ARGS="--help"          arguments for the benchmark
+#   make bench BENCH_ARGS="--only pairs"    arguments for the benchmark; --help lists them
 #   make load LOAD_ARGS="--host redis://localhost:6379/0 --users 200"
 #                                           further arguments for locust; the last one counts
 
@@ -52,8 +52,8 @@ format: $(DEV) ## rewrite the files the way `lint` wants them
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: $(DEV) ## compare the storages under load
-	$(BIN)/python load_tests/bench_pair.py $(BENCH_ARGS)
+bench: $(DEV) ## measure, beside what else would do the job; writes into docs/
+	$(BIN)/pharox-redis bench --out docs $(BENCH_ARGS)
 
 load: $(DEV) ## one minute of locust on a server of its own; fails if a lease was lost
 	$(BIN)/python -m locust -f load_tests/locustfile.py --headless --only-summary \

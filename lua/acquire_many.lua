@@ -1,8 +1,8 @@
--- acquire_many: lease the best free proxies of a pool under a selector and a filter, one for each of
--- up to a hundred lease ids.
+-- acquire_many: lease the best free proxies of a pool under a selector and a filter, one for each
+-- of up to a hundred lease ids.
 --
--- Guarantees: each lease is as acquire grants it. Ids that are known are told of, and then no others
--- are granted: a command sent twice leases once. Every refusal comes before the first write.
+-- Guarantees: each lease is as acquire grants it. Ids that are known are told of, and then no
+-- others are granted: a command sent twice leases once. Every refusal comes before the first write.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag

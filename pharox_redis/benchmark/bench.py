@@ -15,6 +15,9 @@ from pharox.models import Proxy, ProxyPool, ProxyStatus
 from pharox_redis import RedisStorage, Settings
 from pharox_redis.benchmark.rows import Row
 
+Work = Callable[[], object]
+"""A piece of work that is timed: one pair, or one call."""
+
 COUNTRIES = ("AR", "BR", "CL", "DE", "ES", "FR", "JP", "PE", "US", "UY")
 """Proxies are dealt out to these in turn: a country filter matches one in ten."""
 
@@ -90,7 +93,7 @@ class Bench:
             self._pools[size] = known
         return known
 
-    def interleave(self, works: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    def interleave(self, works: Mapping[str, Work]) -> dict[str, list[float]]:
         """Seconds a call of each piece of work, one figure a round, the rounds alternating.
 
         Each piece is called some times first, to warm it and to learn how many calls a round of
@@ -104,7 +107,7 @@ class Bench:
             self.reporter.advance()
         return seconds
 
-    def _calls_of(self, work: Callable[[], object]) -> int:
+    def _calls_of(self, work: Work) -> int:
         start, calls = time.perf_counter(), 0
         while True:
             work()
@@ -114,24 +117,33 @@ class Bench:
                 return max(1, round(calls * self.profile.round_seconds / spent))
 
     def server_cost(
-        self, work: Callable[[], object], times: int, client: redis.Redis | None = None
+        self, work: Work, times: int, client: redis.Redis | None = None
     ) -> tuple[float, float]:
-        """(us of server time in commands a client sent, commands that scripts called), a call."""
+        """(us of server time in scripts, commands called beside EVALSHA itself), a call.
+
+        Nobody else may use the server meanwhile.
+        """
         asked: Any = client or self.client
-        asked.config_resetstat()
+        before = _spent(asked)
         for _ in range(times):
             work()
-        stats: dict[str, dict[str, Any]] = asked.info("commandstats")
-        ours = {name: stat for name, stat in stats.items() if name not in _INSTRUMENTS}
-        scripts = [stat for name, stat in ours.items() if "eval" in name]
-        inner = sum(stat["calls"] for name, stat in ours.items() if "eval" not in name)
-        return sum(stat["usec"] for stat in scripts) / times, inner / times
+        after = _spent(asked)
+        return (after[0] - before[0]) / times, (after[1] - before[1]) / times
 
 
-_INSTRUMENTS = ("cmdstat_config|resetstat", "cmdstat_info")
+def _spent(client: Any) -> tuple[int, int]:
+    """(us in scripts, calls of other commands) since the server's counters were reset last.
+
+    They are not reset here: on a server that is watched somebody else reads them.
+    """
+    stats: dict[str, dict[str, Any]] = client.info("commandstats")
+    usec = sum(stat["usec"] for name, stat in stats.items() if "eval" in name)
+    inner = {name: stat["calls"] for name, stat in stats.items() if "eval" not in name}
+    inner.pop("cmdstat_info", None)
+    return usec, sum(inner.values())
 
 
-def timed(work: Callable[[], object], times: int) -> float:
+def timed(work: Work, times: int) -> float:
     """Seconds a call, over ``times`` calls."""
     start = time.perf_counter()
     for _ in range(times):

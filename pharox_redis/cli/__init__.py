@@ -6,7 +6,7 @@ errors go to stderr. No output shows a password.
 
 * ``app`` - the entry point, importable without the extra
 * ``commands`` - the typer application
-* ``import_command``, ``stats_command``, ``demo_command`` - one command each
+* ``import_command``, ``stats_command``, ``demo_command``, ``bench_command`` - one command each
 * ``connection`` - the options of the server, and the storage behind them
 * ``output`` - consoles, masking, and texts that several commands print
 """

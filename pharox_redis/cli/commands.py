@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
 from pharox_redis.cli.import_command import import_proxies
 from pharox_redis.cli.stats_command import stats
@@ -20,3 +21,4 @@ app = typer.Typer(
 app.command("import")(import_proxies)
 app.command("stats")(stats)
 app.command("demo")(demo)
+app.command("bench")(bench)

@@ -24,12 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Run inside an environment: import every module that has to work without any extra, then say
-# where things were found. The command line and the demo are what the extras are for.
+# where things were found. The command line, the demo and the benchmark are what the extras are for.
 PROBE = """
 import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
-optional = ("pharox_redis.cli", "pharox_redis.demo")
+optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo")
 names = [
     module.name
     for module in pkgutil.walk_packages(
@@ -246,4 +246,4 @@ def test_the_extras_are_not_dependencies() -> None:
     names = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert names == {"pharox", "pydantic", "redis"}
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"embedded", "cli", "demo", "load", "test", "dev"}
+    assert set(extras) == {"embedded", "cli", "demo", "bench", "load", "test", "dev"}

@@ -1,1 +1,1 @@
-"""The sections of a run, a module each: one thing that is measured."""
+"""What is measured: one module a section, and their order in ``registry``."""

@@ -17,7 +17,7 @@ from pharox_redis.benchmark.serverside import (
     usual_pair,
 )
 
-SECTION = "live views"
+SECTION = "live-views"
 _MINE = 3
 
 

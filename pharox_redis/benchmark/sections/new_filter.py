@@ -13,7 +13,7 @@ from pharox_redis.benchmark.bench import Bench, ratio
 from pharox_redis.benchmark.rows import Budget, Limit, Row
 from pharox_redis.benchmark.serverside import complete_view, usual_pair, views_as_found
 
-SECTION = "new filter"
+SECTION = "new-filter"
 _FILTERS = 4  # distinct ones, each asked once for the first time
 _COMMON = {"isp": "some"}
 _RARE = {"city": "rare"}

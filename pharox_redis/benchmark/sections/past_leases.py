@@ -17,7 +17,7 @@ from pharox_redis.benchmark.serverside import (
 from pharox_redis.benchmark.together import many_pairs
 from pharox_redis.keys import Keys
 
-SECTION = "past leases"
+SECTION = "past-leases"
 _OTHERS = 100
 _STRETCH = 20_000
 _RETENTION = 6 * 3600.0  # seconds: longer than any run

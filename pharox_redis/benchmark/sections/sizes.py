@@ -8,7 +8,7 @@ from pharox_redis.benchmark.bench import Bench, ratio
 from pharox_redis.benchmark.rows import Budget, Limit, Row
 from pharox_redis.benchmark.serverside import complete_view, server_costs, usual_pair
 
-SECTION = "server time against pool size"
+SECTION = "sizes"
 
 
 def sizes(bench: Bench) -> Iterator[Row]:
