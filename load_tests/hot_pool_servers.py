@@ -27,6 +27,7 @@ from pharox.models import ProxyFilters
 
 from pharox_redis import RedisStorage, Settings, new_lease_id
 from pharox_redis.embedded import HOST, EmbeddedServer, EmbeddedServerError
+from pharox_redis.keys import lease_tail
 
 SLOTS = 16384
 LEASE_S = 3600.0
@@ -134,9 +135,9 @@ def target(
             lease = storage.acquire_lease(pool_name, "bench", LEASE_S, filters, lease_id=lease_id)
             if lease is None:
                 raise SystemExit("a free pool had no proxy to lease: figures would mean nothing")
-            acquire = _encode(client.words, str(lease_id))
+            acquire = _encode(client.words, lease_tail(str(lease_id)))
             storage.release_lease(lease)
-            release = _encode(client.words, str(lease_id))
+            release = _encode(client.words, lease_tail(str(lease_id)))
         return Target(client.connection_pool.connection_kwargs["port"], pool_id, acquire, release)
 
 
@@ -165,7 +166,7 @@ def saturate(
 
     def ask(fd: int) -> None:
         link, goal = links[fd]
-        lease_id = str(new_lease_id(goal.pool_id))
+        lease_id = lease_tail(str(new_lease_id(goal.pool_id)))
         pending[fd] = lease_id
         link.sendall(lease_id.encode().join(goal.acquire))
 

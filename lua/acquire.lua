@@ -8,7 +8,7 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   pool_name     the name the caller knows the pool by
---   lease_id      UUID text made by the caller, its first 48 bits those of the pool
+--   lease_id      made by the caller: what follows the pool's prefix in the lease's id
 --   consumer      consumer id
 --   duration_ms   1 to ten years
 --   retention_ms  how long the record stays readable after the lease's end, 0 to ten years
@@ -29,7 +29,7 @@
 --   {"again", wait_us, from}       not known yet
 --   {"taken"}                      the wanted proxy is not free or was saved meanwhile
 -- ERRORS
---   PHAROX_POOL, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
+--   PHAROX_POOL, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n) with a complete view and nothing due; else bounded by chunk_us
 
@@ -62,15 +62,13 @@ local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local duration = string.find(duration_ms, '^%d+$') and tonumber(duration_ms) or 0
 local retention = string.find(retention_ms, '^%d+$') and tonumber(retention_ms) or -1
 if duration < 1 or retention < 0 or duration > 315576000000 or retention > 315576000000
-    or not string.find(consumer, '^[%x-]+$') then
+    or not string.find(consumer, '^[%x-]+$')
+    or #lease_id ~= 22 or not string.find(lease_id, '^%x+%-%x+%-%x+$') then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
-local state = redis.call('HMGET', pool, 'name', 'prefix', 'v:' .. selector .. ':' .. digest)
+local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':' .. digest)
 if state[1] ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
-end
-if string.sub(lease_id, 1, 13) ~= state[2] then
-  return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
 
 local lease = {
@@ -82,9 +80,9 @@ local proxy, load
 
 -- The usual case, in as few calls and functions as it takes: nothing is due, and the head of the
 -- view can be trusted (see free_head). Whatever else is met, nothing was written yet.
-if state[3] and not record and token == '' and wanted == ''
+if state[2] and not record and token == '' and wanted == ''
     and not string.find(hints, 't', 1, true) then
-  local view, cursor = string.match(state[3], '^(%S+) (%S+)$')
+  local view, cursor = string.match(state[2], '^(%S+) (%S+)$')
   local due = redis.call('ZRANGE', pool .. ':expiry', 0, 0, 'WITHSCORES')
   local head = redis.call('ZRANGE', pool .. ':view:' .. view, 0, 0, 'WITHSCORES')
   local id, rank = head[1], head[2]

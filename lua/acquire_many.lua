@@ -20,14 +20,14 @@
 --   taken         proxies not to lease, with spaces between; or ""
 --   distinct      "1" to lease no proxy twice; "" for what as many acquires would lease
 --   token         as in acquire
---   ids...        lease ids made by the caller, their first 48 bits those of the pool
+--   ids...        made by the caller: what follows the pool's prefix in the leases' ids
 -- RETURNS
 --   {wait_us, from, leases...}, per lease {id, acquired_ms, expires_ms, released_ms | "", consumer,
 --   proxy_id, document, fields, leases of the proxy} (as in acquire). There may be fewer leases
 --   than ids: with wait_us -1 nothing more that matches is free, else the caller goes on after
 --   that long with the ids that are left.
 -- ERRORS
---   PHAROX_POOL, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
+--   PHAROX_POOL, PHAROX_LEASE_CONFLICT, PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(leases * log n) with a complete view; bounded by chunk_us
 
@@ -73,19 +73,19 @@ if not duration or not retention or not ask or not string.match(consumer, '^[%x-
     or string.find(token, '[:%s]') or #ARGV < ids or #ARGV >= ids + 100 then
   return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
 end
-local state = redis.call('HMGET', pool, 'name', 'prefix', 'v:' .. selector .. ':' .. digest)
+local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':' .. digest)
 if state[1] ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
 end
-if not state[3] and digest ~= '' and read_program(ask) == false then
+if not state[2] and digest ~= '' and read_program(ask) == false then
   return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
 end
 
 local reply = {-1, ''}
 for at = ids, #ARGV do
   local id = ARGV[at]
-  if string.sub(id, 1, 13) ~= state[2] then
-    return redis.error_reply('PHAROX_LEASE_ID ' .. id)
+  if #id ~= 22 or not string.find(id, '^%x+%-%x+%-%x+$') then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. id)
   end
   local known, void = read_lease(redis.call('GET', pool .. ':lease:' .. id), id, ms)
   if void or known and known.consumer and known.consumer ~= consumer then
@@ -130,12 +130,12 @@ for at = ids, #ARGV do
       break
     end
     ask.from = ''
-    if not state[3] or string.sub(state[3], -1) ~= '*' then
+    if not state[2] or string.sub(state[2], -1) ~= '*' then
       -- It may have been registered or filled for the lease before.
-      state[3] = redis.call('HGET', pool, 'v:' .. selector .. ':' .. digest)
+      state[2] = redis.call('HGET', pool, 'v:' .. selector .. ':' .. digest)
     end
   end
-  local proxy, load, wait = pick(ask, state[3])
+  local proxy, load, wait = pick(ask, state[2])
   if not proxy then
     if load == 'malformed' then
       return redis.error_reply('PHAROX_ARGUMENT ' .. pool)

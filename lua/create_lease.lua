@@ -8,7 +8,7 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   proxy_id      the proxy
---   lease_id      UUID text made by the caller, its first 48 bits those of the pool
+--   lease_id      made by the caller: what follows the pool's prefix in the lease's id
 --   consumer      consumer id
 --   duration_ms   1 to ten years
 --   retention_ms  0 to ten years
@@ -16,7 +16,7 @@
 -- RETURNS
 --   {acquired_ms, expires_ms, released_ms | "", consumer, proxy_id, pool_name}
 -- ERRORS
---   PHAROX_POOL, PHAROX_PROXY, PHAROX_UNAVAILABLE, PHAROX_LEASE_ID, PHAROX_LEASE_CONFLICT,
+--   PHAROX_POOL, PHAROX_PROXY, PHAROX_UNAVAILABLE, PHAROX_LEASE_CONFLICT,
 --   PHAROX_CORRUPT, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
 --   O(log n), and O(log n) for each lease that is over and has to make room (1,000 at most)
@@ -44,15 +44,13 @@ end
 
 local ms = now()
 local duration, retention = valid_span(duration_ms, 1), valid_span(retention_ms, 0)
-if not duration or not retention or not string.match(consumer, '^[%x-]+$') then
+if not duration or not retention or not string.match(consumer, '^[%x-]+$')
+    or #lease_id ~= 22 or not string.find(lease_id, '^%x+%-%x+%-%x+$') then
   return redis.error_reply('PHAROX_ARGUMENT ' .. lease_id)
 end
-local state = redis.call('HMGET', pool, 'name', 'prefix')
-if not state[1] then
+local name = redis.call('HGET', pool, 'name')
+if not name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
-end
-if string.sub(lease_id, 1, 13) ~= state[2] then
-  return redis.error_reply('PHAROX_LEASE_ID ' .. lease_id)
 end
 local known, void = read_lease(found[1], lease_id, ms)
 if void then
@@ -65,7 +63,7 @@ if known then
   if known.consumer ~= consumer or known.proxy_id ~= proxy_id then
     return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. lease_id)
   end
-  return {known.acquired, known.expires, known.released or '', consumer, proxy_id, state[1]}
+  return {known.acquired, known.expires, known.released or '', consumer, proxy_id, name}
 end
 local held = pool .. ':held:' .. proxy_id
 local proxy = read_live(pool, proxy_id)
@@ -96,4 +94,4 @@ grant_lease(pool, proxy, load, lease, '')
 if claimed then
   end_hold(pool, '!' .. token, proxy_id)
 end
-return {ms, ms + duration, '', consumer, proxy_id, state[1]}
+return {ms, ms + duration, '', consumer, proxy_id, name}

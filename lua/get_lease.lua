@@ -3,7 +3,7 @@
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
---   lease_id      the lease
+--   lease_id      the lease: what follows the pool's prefix in its id
 -- RETURNS
 --   {lease_id, proxy_id, consumer, acquired_ms, expires_ms, released_ms | "", pool_name} or nil
 -- ERRORS

@@ -86,7 +86,7 @@ end
 if redis.call('EXISTS', pool .. ':proxies', pool .. ':gone') > 0 then
   return 0
 end
-for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'leased', 'idle', 'reserved', 'gone',
+for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'extra', 'idle', 'reserved', 'gone',
     'proxies'}) do
   redis.call('UNLINK', pool .. ':' .. name)
 end

@@ -7,7 +7,7 @@
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
---   lease_id      the lease
+--   lease_id      the lease: what follows the pool's prefix in its id
 --   proxy_id      the proxy the caller believes it is on; if wrong, the record decides
 --   retention_ms  how long the record stays readable from now
 --   want_stats    "1" to have the pool's figures in the reply
@@ -46,7 +46,8 @@ if ended == nil then
   return redis.error_reply('PHAROX_CORRUPT lease:' .. lease_id)
 end
 if void == '1' and not record and retention > 0
-    and redis.call('HGET', pool, 'prefix') == string.sub(lease_id, 1, 13) then
+    and #lease_id == 22 and string.find(lease_id, '^%x+%-%x+%-%x+$')
+    and redis.call('HEXISTS', pool, 'name') == 1 then
   redis.call('SET', pool .. ':lease:' .. lease_id, 'void', 'PXAT', ms + retention)
 end
 local figures = false

@@ -6,7 +6,7 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   retention_ms  how long the records stay readable from now
---   items...      per lease 2: its id, the proxy the caller believes it is on
+--   items...      per lease 2: its id as in release, the proxy the caller believes it is on
 -- RETURNS
 --   {per lease 1 if this call ended it, 0 if it was over or unknown, -1 if it cannot be read}
 -- ERRORS

@@ -10,7 +10,6 @@
 --   name          the name it shall have
 --   mark          what fences of that name are called
 --   document      the model's JSON
---   prefix        the first 13 characters of the pool's lease ids
 --   passed        the nonce of a fence that was met, after the name was claimed anew; "" at first
 -- RETURNS
 --   {"saved"}; {"fenced", nonce}: claim the name anew, then pass; {"stale"}: it has another name
@@ -28,8 +27,7 @@ local expected = ARGV[1]
 local name = ARGV[2]
 local mark = ARGV[3]
 local document = ARGV[4]
-local prefix = ARGV[5]
-local passed = ARGV[6]
+local passed = ARGV[5]
 
 if moving(pool) then
   return redis.error_reply('TRYAGAIN ' .. pool)
@@ -46,7 +44,7 @@ end
 if known[1] ~= name and (known[1] and '=' .. known[1] or '') ~= expected then
   return {'stale'}
 end
-redis.call('HSET', pool, 'name', name, 'doc', document, 'prefix', prefix)
+redis.call('HSET', pool, 'name', name, 'doc', document)
 if not known[1] then
   register_view({pool = pool, selector = 'f'}, '', '')
   redis.call('HSET', pool, 'v:f:', 'f0 *')

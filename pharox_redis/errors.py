@@ -96,13 +96,9 @@ _REFUSALS: dict[str, tuple[type[PharoxError], str]] = {
         ProxyUnavailableError,
         "Proxy {} has as many leases as its max_concurrency allows.",
     ),
-    "PHAROX_LEASE_ID": (
-        LeaseIdError,
-        "Lease ID {} does not belong to this pool; make it with new_lease_id(pool_id).",
-    ),
     "PHAROX_LEASE_CONFLICT": (
         LeaseConflictError,
-        "Lease ID {} is in use for another consumer or proxy.",
+        "The lease ID that ends in {} is in use for another consumer or proxy.",
     ),
     "PHAROX_CORRUPT": (CorruptRecordError, "Record {} cannot be read."),
     "PHAROX_ARGUMENT": (StorageError, "A script refused its arguments ({})."),

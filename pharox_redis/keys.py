@@ -38,6 +38,11 @@ def lease_prefix(pool_id: UUID) -> str:
     return f"{digest[:8]}-{digest[8:12]}"
 
 
+def lease_tail(lease_id: str) -> str:
+    """What follows the pool's prefix in a lease's id: by this a pool's keys and scripts know it."""
+    return lease_id[14:]
+
+
 class Keys:
     """The keys below one prefix. All methods return ``str`` and cost no I/O."""
 
@@ -98,25 +103,26 @@ class Keys:
         """zset: filtered views by their last noted use in ms. No TTL."""
         return f"{self.pool(pool_id)}:used"
 
-    def lease(self, pool_id: UUID, lease_id: str) -> str:
-        """string: a lease's record. TTL: until the end of its retention."""
-        return f"{self.pool(pool_id)}:lease:{lease_id}"
+    def lease(self, pool_id: UUID, tail: str) -> str:
+        """string: a lease's record, by its id's tail. TTL: until the end of its retention."""
+        return f"{self.pool(pool_id)}:lease:{tail}"
 
     def expiry(self, pool_id: UUID) -> str:
         """zset: ``holder:proxy id`` of live leases and claims by expiry in ms. No TTL."""
         return f"{self.pool(pool_id)}:expiry"
 
     def leases(self, pool_id: UUID, consumer_id: str) -> str:
-        """zset: a consumer's lease ids by the end of retention in ms. TTL: that of the last one."""
+        """zset: the tails of a consumer's lease ids by the end of retention in ms. TTL: until the
+        last one's end, and up to an eighth of its span longer."""
         return f"{self.pool(pool_id)}:leases:{consumer_id}"
 
     def claims(self, pool_id: UUID) -> str:
         """zset, scores 0: each claim as ``p<proxy>:<token>`` and ``t<token>:<proxy>``. No TTL."""
         return f"{self.pool(pool_id)}:claims"
 
-    def leased(self, pool_id: UUID) -> str:
-        """set: proxies with at least one lease. No TTL."""
-        return f"{self.pool(pool_id)}:leased"
+    def extra(self, pool_id: UUID) -> str:
+        """set: ``proxy id:n`` for a proxy's n-th lease, from its second on. No TTL."""
+        return f"{self.pool(pool_id)}:extra"
 
     def idle(self, pool_id: UUID) -> str:
         """set: proxies whose status is not active. No TTL."""

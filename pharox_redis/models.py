@@ -57,15 +57,18 @@ def new_lease_id(pool_id: UUID, seed: bytes | None = None) -> UUID:
     The rest is random, or with ``seed`` derived from it (the same seed gives the same id, so that a
     request that is repeated gets the lease it got before).
     """
-    return uuid_of(lease_id_text(lease_prefix(pool_id), pool_id, seed))
-
-
-def lease_id_text(prefix: str, pool_id: UUID, seed: bytes | None = None) -> str:
-    """The text of :func:`new_lease_id`; ``prefix`` is the pool's ``lease_prefix``."""
     tail = os.urandom(10) if seed is None else hashlib.sha256(pool_id.bytes + seed).digest()[:10]
-    digits = tail.hex()
-    variant = "89ab"[int(digits[4], 16) & 3]
-    return f"{prefix}-8{digits[1:4]}-{variant}{digits[5:8]}-{digits[8:]}"
+    return UUID(f"{lease_prefix(pool_id)}-{_tail_of(tail)}")
+
+
+def new_lease_tail() -> str:
+    """What follows the pool's prefix in a new lease id (see ``keys.lease_tail``)."""
+    return _tail_of(os.urandom(10))
+
+
+def _tail_of(data: bytes) -> str:
+    digits = data.hex()
+    return f"8{digits[1:4]}-{'89ab'[int(digits[4], 16) & 3]}{digits[5:8]}-{digits[8:]}"
 
 
 @lru_cache(maxsize=10_000)

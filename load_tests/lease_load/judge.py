@@ -167,7 +167,7 @@ class Judge:
             self.blame("lease stuck", f"lease {lease} still holds proxy {proxy}")
         if dump.expiry:
             self.blame("lease stuck", f"expiry still has {len(dump.expiry)} entries")
-        for name in ("leased", "reserved", "claims"):
+        for name in ("extra", "reserved", "claims"):
             if dump.sets[name]:
                 self.blame("lease stuck", f"{name} still has {len(dump.sets[name])} entries")
         active = sum(fields.get("st") == "active" for fields in dump.proxies.values())

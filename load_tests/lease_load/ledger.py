@@ -31,6 +31,8 @@ from typing import Any
 
 from pharox.models import Lease
 
+from pharox_redis.keys import lease_tail
+
 Record = str | None
 PAGE = 500
 NEVER = float("inf")
@@ -44,7 +46,8 @@ def slack(milliseconds: float) -> float:
 
 @dataclass(slots=True)
 class Holding:
-    """A lease that this process was granted. ``got`` and so on are monotonic seconds."""
+    """A lease that this process was granted, by its id's tail, as raw keys have it. ``got`` and so
+    on are monotonic seconds."""
 
     lease_id: str
     proxy: str
@@ -59,7 +62,7 @@ class Holding:
     def of(cls, lease: Lease, asked: float, got: float) -> Holding:
         """A lease as an acquire returned it."""
         return cls(
-            lease_id=str(lease.id),
+            lease_id=lease_tail(str(lease.id)),
             proxy=str(lease.proxy_id),
             acquired=round(lease.acquired_at.timestamp() * 1000),
             expires=round(lease.expires_at.timestamp() * 1000),

@@ -84,7 +84,7 @@ class Dump:
     expiry: dict[str, float] = field(default_factory=dict)
     views: dict[str, dict[str, float]] = field(default_factory=dict)
     sets: dict[str, set[str]] = field(default_factory=dict)
-    """``leased``, ``idle``, ``reserved``, ``gone``, and ``claims``, which is a sorted set."""
+    """``extra``, ``idle``, ``reserved``, ``gone``, and ``claims``, which is a sorted set."""
 
     @property
     def holders(self) -> dict[str, str]:
@@ -103,8 +103,13 @@ class Dump:
         idle = {proxy for proxy, fields in self.proxies.items() if fields.get("st") != "active"}
         if self.sets["idle"] != idle:
             yield f"idle is wrong about {len(self.sets['idle'] ^ idle)} proxies"
-        if self.sets["leased"] != {proxy for proxy in self.held if proxy in self.proxies}:
-            yield "leased does not say which proxies have leases"
+        leases = {
+            proxy: sum(not holder.startswith("!") for holder in holders)
+            for proxy, holders in self.held.items()
+        }
+        extra = {f"{proxy}:{n}" for proxy, many in leases.items() for n in range(2, many + 1)}
+        if self.sets["extra"] != extra:
+            yield "extra does not say which leases are not their proxy's first"
         for name, view in self.views.items():
             for proxy, score in view.items():
                 fields = self.proxies.get(proxy)
@@ -139,7 +144,7 @@ class PoolKeys:
         names = {key[len(self.root) + 1 :]: key for key in keys}
         held = [name for name in names if name.startswith("held:")]
         views = [name for name in names if name.startswith("view:")]
-        single = ["leased", "idle", "reserved", "gone"]
+        single = ["extra", "idle", "reserved", "gone"]
         ranges = ["proxies", "expiry", "claims", *held, *views]
         replies = yield [
             *(("ZRANGE", f"{self.root}:{name}", 0, -1, "WITHSCORES") for name in ranges),

@@ -15,7 +15,7 @@ local function acquire_anyhow(pool, ms, us, state, record, lease, asked)
   if not ask or string.find(asked.token, '[:%s]') then
     return redis.error_reply('PHAROX_ARGUMENT ' .. lease.id)
   end
-  if not state[3] and ask.digest ~= '' and read_program(ask) == false then
+  if not state[2] and ask.digest ~= '' and read_program(ask) == false then
     return redis.error_reply('PHAROX_ARGUMENT ' .. lease.id)
   end
   local known, void = read_lease(record, lease.id, ms)
@@ -33,7 +33,7 @@ local function acquire_anyhow(pool, ms, us, state, record, lease, asked)
   if asked.token ~= '' then
     drop_claim(pool, asked.token)
   end
-  local proxy, load, wait = pick(ask, state[3])
+  local proxy, load, wait = pick(ask, state[2])
   if proxy then
     note_use(ask)
     return nil, proxy, load

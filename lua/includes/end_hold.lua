@@ -23,7 +23,6 @@ local function end_hold(pool, holder, id)
     return true
   end
   -- The usual case of settle, without its functions: the proxy's only lease is over, it is free.
-  redis.call('SREM', pool .. ':leased', id)
   for name in string.gmatch(proxy.views, '%S+') do
     local rank, selector = proxy.seq, string.sub(name, 1, 1)
     if selector ~= 'f' then

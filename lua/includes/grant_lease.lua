@@ -36,7 +36,6 @@ local function grant_lease(pool, proxy, load, lease, moved)
     return
   end
   -- The usual case of settle, without its functions: the proxy's only lease parks it.
-  redis.call('SADD', pool .. ':leased', proxy_id)
   for name in string.gmatch(proxy.views, '%S+') do
     redis.call('ZADD', pool .. ':view:' .. name, 'XX', '+inf', proxy_id)
   end

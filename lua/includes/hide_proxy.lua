@@ -11,7 +11,6 @@ local function hide_proxy(pool, id)
     redis.call('ZREM', pool .. ':view:' .. name, id)
   end
   redis.call('SREM', pool .. ':idle', id)
-  redis.call('SREM', pool .. ':leased', id)
   redis.call('SREM', pool .. ':reserved', id)
   redis.call('HSET', pool .. ':proxy:' .. id, 'gone', '1')
   redis.call('SADD', pool .. ':gone', id)

@@ -7,6 +7,8 @@ local function purge_proxy(pool, id, ms, limit)
     redis.call('SREM', pool .. ':gone', id)
     return true
   end
+  local leases = redis.call('ZCARD', held)
+    - redis.call('ZLEXCOUNT', pool .. ':claims', '[p' .. id .. ':', '(p' .. id .. ';')
   for _, holder in ipairs(redis.call('ZRANGE', held, 0, limit - 1)) do
     redis.call('ZREM', pool .. ':expiry', holder .. ':' .. id)
     redis.call('ZREM', held, holder)
@@ -14,6 +16,8 @@ local function purge_proxy(pool, id, ms, limit)
       local token = string.sub(holder, 2)
       redis.call('ZREM', pool .. ':claims', 'p' .. id .. ':' .. token, 't' .. token .. ':' .. id)
     else
+      redis.call('SREM', pool .. ':extra', id .. ':' .. leases)
+      leases = leases - 1
       local lease = pool .. ':lease:' .. holder
       local record = redis.call('GET', lease)
       local of, consumer, expires = string.match(record or '', '^(%S+) (%S+) %d+ (%d+)$')

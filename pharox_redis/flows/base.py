@@ -88,11 +88,16 @@ def to_the_end(flow: Flow[T]) -> Flow[T]:
 
 
 class PoolRef(NamedTuple):
-    """A pool as a client knows it; its key decides whether that still holds."""
+    """A pool as a client knows it; its key decides whether that still holds. ``prefix`` begins the
+    ids of its leases."""
 
     id: UUID
     key: str
     prefix: str
+
+    def lease_id(self, tail: str) -> str:
+        """The id of one of its leases."""
+        return f"{self.prefix}-{tail}"
 
 
 class Bounded(Generic[K, V]):

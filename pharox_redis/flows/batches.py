@@ -32,7 +32,8 @@ from pharox_redis.flows.choosing import no_pool
 from pharox_redis.flows.confirming import confirm, take_back
 from pharox_redis.flows.directory import consumer_id, pool_by_name
 from pharox_redis.flows.leasing import acquire, duration_ms, letter_of
-from pharox_redis.models import ProxyLease, lease_id_text
+from pharox_redis.keys import lease_tail
+from pharox_redis.models import ProxyLease, new_lease_tail
 from pharox_redis.scripts import load
 
 ACQUIRE_MANY = load("acquire_many")
@@ -100,7 +101,7 @@ class _Batch:
     def fetch(self, pool: PoolRef, count: int) -> Flow[list[ProxyLease]]:
         """The leases. Raises ``PoolMismatchError`` if the first call finds another pool."""
         hints, origin = self._ctx.hints(pool, self._letter, self._compiled.digest), ""
-        ids = [lease_id_text(pool.prefix, pool.id) for _ in range(min(count, _AT_ONCE))]
+        ids = [new_lease_tail() for _ in range(min(count, _AT_ONCE))]
         while ids:
             try:
                 reply = yield from self._call(pool, ids, hints, origin)
@@ -114,7 +115,7 @@ class _Batch:
                 break
             if wait_us > 0:
                 yield Pause(wait_us / 1_000_000)
-            ids = [lease_id_text(pool.prefix, pool.id) for _ in range(min(left, _AT_ONCE))]
+            ids = [new_lease_tail() for _ in range(min(left, _AT_ONCE))]
         return self._granted
 
     def _call(self, pool: PoolRef, ids: list[str], hints: str, origin: str) -> Flow[list[Any]]:
@@ -144,11 +145,13 @@ class _Batch:
                 yield from confirm(ctx, pool, [(row[0], row[2]) for row in rows if not row[3]])
             self._granted += yield from in_turns(
                 rows,
-                lambda row: decode_granted(ctx.proxy_model, pool.id, self._name, row),
+                lambda row: decode_granted(
+                    ctx.proxy_model, pool.id, self._name, (pool.lease_id(row[0]), *row[1:])
+                ),
             )
         except Interrupted:
-            for text in [*(str(lease.id) for lease in self._granted), *ids]:
-                yield take_back(pool, text)
+            for tail in [*(lease_tail(str(lease.id)) for lease in self._granted), *ids]:
+                yield take_back(pool, tail)
             raise
         return reply
 
@@ -180,7 +183,7 @@ def _one_by_one(
             )
         except Interrupted:
             for known in granted:
-                yield take_back(ctx.pool_ref(_pool_of(known)), str(known.id))
+                yield take_back(ctx.pool_ref(_pool_of(known)), lease_tail(str(known.id)))
             raise
         except PharoxError:
             if not granted:
@@ -210,7 +213,7 @@ def release_many(ctx: Context, held: Sequence[Lease]) -> Flow[int]:
     calls = [
         RELEASE_MANY(
             ref.key,
-            *(text for lease in some for text in (str(lease.id), str(lease.proxy_id))),
+            *(text for lease in some for text in (lease_tail(str(lease.id)), str(lease.proxy_id))),
             retention_ms=ctx.retention_ms,
         )
         for ref, some in chunks

@@ -18,7 +18,9 @@ _VOID_MS = 60_000
 def confirm(
     ctx: Context, pool: PoolRef, leases: Sequence[tuple[str, int]], own: bool = False
 ) -> Flow[None]:
-    """Wait until ``min_replicas`` replicas have these leases (ids, with when they expire in ms).
+    """Wait until ``min_replicas`` replicas have these leases, told by the tails of their ids, with
+    when they expire in ms.
+
     One trip. Raises ``NotReplicatedError``; unless the ids are the caller's ``own`` the leases are
     taken back then.
 
@@ -29,8 +31,8 @@ def confirm(
     """
     wanted, seconds = ctx.settings.min_replicas, ctx.settings.replica_timeout
     touches = [
-        Command(("GETEX", ctx.keys.lease(pool.id, lease_id), "PXAT", expires + ctx.retention_ms))
-        for lease_id, expires in leases
+        Command(("GETEX", ctx.keys.lease(pool.id, tail), "PXAT", expires + ctx.retention_ms))
+        for tail, expires in leases
     ]
     wait = Command(("WAIT", wanted, round(seconds * 1000)))
     try:
@@ -42,25 +44,27 @@ def confirm(
     if known and isinstance(acknowledged, int) and acknowledged >= wanted:
         return None
     if not own:
-        for lease_id, _ in leases:
-            yield take_back(pool, lease_id)
+        for tail, _ in leases:
+            yield take_back(pool, tail)
     for reply in replies:
         if isinstance(reply, StorageAccessError):
             raise reply
     told = acknowledged if known and isinstance(acknowledged, int) else "no"
+    which = pool.lease_id(leases[0][0])
+    if len(leases) > 1:
+        which += f" (and {len(leases) - 1} more)"
     raise NotReplicatedError(
-        f"Lease {leases[0][0]}{f' and {len(leases) - 1} more' if len(leases) > 1 else ''} "
-        f"was confirmed by {told} of {wanted} replicas "
+        f"Lease {which} was confirmed by {told} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
 
 
-def take_back(pool: PoolRef, lease_id: str) -> Call:
+def take_back(pool: PoolRef, tail: str) -> Call:
     """End a lease that nobody will hear of, and make sure that it is not granted later: the call
     that asked for it may still be on its way."""
     return RELEASE(
         pool.key,
-        lease_id=lease_id,
+        lease_id=tail,
         proxy_id="",
         retention_ms=_VOID_MS,
         want_stats="",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pharox.exceptions import PharoxError
@@ -13,6 +13,7 @@ from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in
 from pharox_redis.flows.confirming import RELEASE
 from pharox_redis.flows.directory import all_pools, parse_tag
 from pharox_redis.flows.pools import parse_uuid
+from pharox_redis.keys import lease_tail
 from pharox_redis.scripts import Call, load
 
 GET_LEASE = load("get_lease")
@@ -39,7 +40,7 @@ def release(ctx: Context, lease: Lease, want_stats: bool = False) -> Flow[Releas
     for ref in refs:
         ended, figures = yield RELEASE(
             ref.key,
-            lease_id=text,
+            lease_id=lease_tail(text),
             proxy_id=str(lease.proxy_id),
             retention_ms=ctx.retention_ms,
             want_stats="1" if want_stats else "",
@@ -99,10 +100,10 @@ def get_lease(ctx: Context, lease_id: UUID | str) -> Flow[Lease | None]:
         return None
     text = str(known)
     for ref in (yield from _pools_of_lease(ctx, text)):
-        reply = yield GET_LEASE(ref.key, lease_id=text)
+        reply = yield GET_LEASE(ref.key, lease_id=lease_tail(text))
         if reply:
-            *row, name = reply
-            found: Lease = decode_lease(Lease, ref.id, name, *row)
+            _, *row, name = reply
+            found: Lease = decode_lease(Lease, ref.id, name, text, *row)
             return found
     return None
 
@@ -129,9 +130,15 @@ def list_leases(ctx: Context, consumer_id: UUID | str | None) -> Flow[list[Lease
         read = [(ref, page) for (ref, _), page in zip(todo, checked(pages), strict=True)]
         found += yield from in_turns(
             ((ref, name, row) for ref, (_, name, *rows) in read for row in rows),
-            lambda each: decode_lease(Lease, each[0].id, each[1], *each[2]),
+            lambda each: _decode_row(*each),
         )
         todo = [(ref, page[0]) for ref, page in read if page[0]]
+    return found
+
+
+def _decode_row(ref: PoolRef, name: str, row: list[Any]) -> Lease:
+    tail, *rest = row
+    found: Lease = decode_lease(Lease, ref.id, name, ref.lease_id(tail), *rest)
     return found
 
 

@@ -21,6 +21,8 @@ from pharox.models import Lease, PoolStatsSnapshot, Proxy, ProxyFilters, Selecto
 
 from pharox_redis.codec import decode_granted, decode_lease, decode_proxy, decode_stats
 from pharox_redis.errors import (
+    LeaseConflictError,
+    LeaseIdError,
     PoolMismatchError,
     PredicateScanLimitError,
     StorageFullError,
@@ -32,7 +34,8 @@ from pharox_redis.flows.choosing import Question, no_pool, offer
 from pharox_redis.flows.confirming import confirm, take_back
 from pharox_redis.flows.directory import consumer_id, pool_by_name, pool_of_proxy
 from pharox_redis.flows.pools import get_pool_stats
-from pharox_redis.models import ProxyLease, lease_id_text
+from pharox_redis.keys import lease_tail
+from pharox_redis.models import ProxyLease, new_lease_tail
 from pharox_redis.scripts import Call, load
 from pharox_redis.settings import TEN_YEARS_SECONDS
 
@@ -59,6 +62,16 @@ class Acquired(NamedTuple):
 def letter_of(selector: SelectorStrategy | None) -> str:
     """A selector as scripts name it. Raises ``ValueError`` for what is none."""
     return _LETTERS.get(selector) or _LETTERS[SelectorStrategy(selector)]  # its value will do, too
+
+
+def _own_tail(pool: PoolRef, lease_id: UUID) -> str:
+    """The tail of an id that the caller made. Raises ``LeaseIdError`` if it is not of the pool."""
+    text = str(lease_id)
+    if not text.startswith(pool.prefix):
+        raise LeaseIdError(
+            f"Lease ID {text} does not belong to this pool; make it with new_lease_id(pool_id)."
+        )
+    return lease_tail(text)
 
 
 def duration_ms(seconds: float) -> int:
@@ -97,8 +110,7 @@ def acquire(
     def ask(question: Question) -> Call:
         pool = question.pool
         if pool.key not in made:
-            text = str(lease_id) if lease_id else lease_id_text(pool.prefix, pool.id)
-            made[pool.key] = pool, text
+            made[pool.key] = pool, _own_tail(pool, lease_id) if lease_id else new_lease_tail()
         return ACQUIRE(
             pool.key,
             pool_name=pool_name,
@@ -117,7 +129,10 @@ def acquire(
             token=ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
         )
 
-    if (yield from pool_by_name(ctx, pool_name)) is None:
+    known = yield from pool_by_name(ctx, pool_name)
+    if known is not None and lease_id and not str(lease_id).startswith(known.prefix):
+        known = yield from pool_by_name(ctx, pool_name, refresh=True)
+    if known is None:
         raise PoolNotFoundError(no_pool(pool_name))
     consumer = yield from consumer_id(ctx, consumer_name)
     try:
@@ -144,12 +159,18 @@ def acquire(
             for asked, granted in made.values():
                 yield take_back(asked, granted)
         raise
+    except LeaseConflictError:
+        raise LeaseConflictError(
+            f"Lease ID {lease_id} is in use for another consumer or proxy."
+        ) from None
     if reply is None or reply[0] == "none":
         figures = reply[1] if reply else None
         if want_stats and not figures:
             return Acquired(None, (yield from get_pool_stats(ctx, pool_name)))
         return Acquired(None, decode_stats(pool_name, figures) if figures else None)
-    lease = decode_granted(ctx.proxy_model, pool.id, pool_name, (made[pool.key][1], *reply[1:9]))
+    lease = decode_granted(
+        ctx.proxy_model, pool.id, pool_name, (pool.lease_id(made[pool.key][1]), *reply[1:9])
+    )
     return Acquired(lease, decode_stats(pool_name, reply[9]) if reply[9] else None)
 
 
@@ -244,33 +265,34 @@ def create_lease(
     consumer = yield from consumer_id(ctx, consumer_name)
     token = ctx.callers.claim_for(proxy)
     pool = ctx.pool_ref(proxy.pool_id)
-    lease_id = lease_id_text(pool.prefix, pool.id)
+    tail = new_lease_tail()
     for attempt in range(2):
         try:
             reply = yield CREATE_LEASE(
                 pool.key,
                 proxy_id=str(proxy.id),
-                lease_id=lease_id,
+                lease_id=tail,
                 consumer=consumer,
                 duration_ms=span,
                 retention_ms=ctx.retention_ms,
                 token=token,
             )
             if ctx.settings.min_replicas:
-                yield from confirm(ctx, pool, [(lease_id, reply[1])])
+                yield from confirm(ctx, pool, [(tail, reply[1])])
         except Interrupted:
-            yield take_back(pool, lease_id)
+            yield take_back(pool, tail)
             raise
         except (PoolMismatchError, ProxyNotFoundError):
             known = yield from pool_of_proxy(ctx, proxy.id)
             if attempt or known is None or known.id == pool.id:
                 break
-            pool, lease_id = known, lease_id_text(known.prefix, known.id)
+            pool, tail = known, new_lease_tail()
         else:
             ctx.callers.used(token, pool.id, proxy.id)
             acquired, expires, released, owner, proxy_id, name = reply
+            text = pool.lease_id(tail)
             lease: Lease = decode_lease(
-                Lease, pool.id, name, lease_id, proxy_id, owner, acquired, expires, released
+                Lease, pool.id, name, text, proxy_id, owner, acquired, expires, released
             )
             return lease
     raise ProxyNotFoundError(f"Proxy with ID {proxy.id} not found in storage.")

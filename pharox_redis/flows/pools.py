@@ -121,7 +121,6 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
             name=pool.name,
             mark=mark,
             document=document,
-            prefix=ref.prefix,
             passed=passed,
         )
         passed = nonce[0] if nonce else ""

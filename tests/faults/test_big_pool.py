@@ -20,7 +20,7 @@ from pharox.models import Proxy, ProxyFilters, ProxyPool, SelectorStrategy
 
 from pharox_redis import new_lease_id
 from pharox_redis.flows import leasing
-from pharox_redis.keys import Keys
+from pharox_redis.keys import Keys, lease_tail
 from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
 from tests.support.flavours import Maker
@@ -197,10 +197,10 @@ def test_ending_twenty_thousand_things_is_done_in_chunks(big: Big) -> None:
     storage.save_pool(other := ProxyPool(name="other"))
     storage.save_proxy(proxy := make_proxies(other, 1, max_concurrency=None)[0])
     keys, key = Keys(storage.settings.key_prefix), str(proxy.id)
-    ids = [str(new_lease_id(other.id)) for _ in range(COUNT)]
+    ids = [lease_tail(str(new_lease_id(other.id))) for _ in range(COUNT)]
     storage.client.zadd(keys.held(other.id, key), dict.fromkeys(ids, 1))
     storage.client.zadd(keys.expiry(other.id), {f"{id}:{key}": 1 for id in ids})
-    storage.client.sadd(keys.leased(other.id), key)
+    storage.client.sadd(keys.extra(other.id), *(f"{key}:{n}" for n in range(2, COUNT + 1)))
     big.begin()
     assert storage.cleanup_expired_leases() == COUNT
     found = big.longer_calls("sweep")

@@ -118,7 +118,7 @@ def test_a_sweep_counts_each_lease_once(
     _, dumped = dump(storage)
     (left,) = dumped.values()
     assert not left.many["held"] and "expiry" not in left.single and "claims" not in left.single
-    assert "leased" not in left.single and "reserved" not in left.single
+    assert "extra" not in left.single and "reserved" not in left.single
     assert len(left.many["lease"]) == (0 if forget else MANY)
 
 

@@ -26,6 +26,7 @@ from lease_load.performing import Performer
 from lease_load.rawkeys import PoolKeys
 
 from pharox_redis import RedisStorage, Settings
+from pharox_redis.keys import lease_tail
 from tests.support.builders import make_proxies, make_proxy
 
 RETENTION = 60_000
@@ -303,12 +304,16 @@ def test_leases_that_nobody_has_swept_yet_are_nobodys_fault(bench: Bench) -> Non
 
 def not_in_expiry(bench: Bench) -> None:
     lease, _ = bench.acquire()
-    bench.storage.client.zrem(f"{bench.keys.root}:expiry", f"{lease.id}:{lease.proxy_id}")
+    bench.storage.client.zrem(
+        f"{bench.keys.root}:expiry", f"{lease_tail(str(lease.id))}:{lease.proxy_id}"
+    )
 
 
 def not_in_expiry_and_released(bench: Bench) -> None:
     lease, holding = bench.acquire(5)
-    bench.storage.client.zrem(f"{bench.keys.root}:expiry", f"{lease.id}:{lease.proxy_id}")
+    bench.storage.client.zrem(
+        f"{bench.keys.root}:expiry", f"{lease_tail(str(lease.id))}:{lease.proxy_id}"
+    )
     bench.release(lease, holding)
 
 
@@ -333,7 +338,7 @@ def ended_by_somebody_else(bench: Bench) -> None:
 def forgotten(bench: Bench) -> None:
     lease, holding = bench.acquire()
     bench.release(lease, holding)
-    bench.storage.client.delete(bench.keys.record(str(lease.id)))
+    bench.storage.client.delete(bench.keys.record(lease_tail(str(lease.id))))
 
 
 def without_limit(bench: Bench) -> None:

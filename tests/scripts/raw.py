@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from pharox_redis import RedisStorage, new_lease_id
 from pharox_redis.drivers import command_of, fallback_of, text
 from pharox_redis.filters import Compiled, compile_filters
-from pharox_redis.keys import Keys
+from pharox_redis.keys import Keys, lease_tail
 from pharox_redis.scripts import load
 from tests.support.builders import make_proxy
 from tests.support.invariants import read_key
@@ -72,7 +72,7 @@ class Bench:
         return str(self.proxies[number].id)
 
     def lease_id(self) -> str:
-        return str(new_lease_id(self.pool.id))
+        return lease_tail(str(new_lease_id(self.pool.id)))
 
     # -- calls -----------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ def test_hidden_once(bench: Bench) -> None:
     before, id = bench.snapshot(), bench.id(1)
     assert bench.call("hide_proxy", proxy_id=id) == 1
     changes = bench.changes(before)
-    assert set(changes) == {"proxies", "view:f0", "leased", "reserved", "gone", f"proxy:{id}"}
+    assert set(changes) == {"proxies", "view:f0", "reserved", "gone", f"proxy:{id}"}
     old, new = changes[f"proxy:{id}"]
     assert new == {**old, "gone": "1"} and changes["gone"] == (None, {id})
-    for name in ("proxies", "view:f0", "leased", "reserved"):
+    for name in ("proxies", "view:f0", "reserved"):
         assert id in changes[name][0] and id not in (changes[name][1] or ())
     with bench.unchanged():
         assert bench.call("hide_proxy", proxy_id=id) == 1

@@ -24,7 +24,7 @@ def test_leases_end_and_keys_go(bench: Bench) -> None:
     assert bench.call("purge_proxy", proxy_id=id) == 1
     for key in ("proxy", "doc", "held", "health"):
         assert bench.get(key, id) is None
-    for key in ("expiry", "claims", "gone", "leased", "reserved"):
+    for key in ("expiry", "claims", "gone", "extra", "reserved"):
         assert bench.get(key) is None
     ended = bench.get("lease", lease_id)
     assert ended.startswith(f"{record} ") and int(ended.split(" ")[4]) <= bench.now()

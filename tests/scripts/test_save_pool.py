@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from pharox_redis.flows.pools import fence_mark
-from pharox_redis.keys import lease_prefix, pool_tag
+from pharox_redis.keys import pool_tag
 from tests.scripts.raw import Bench
 
 
@@ -19,7 +19,6 @@ def args(bench: Bench, **changes: Any) -> dict[str, Any]:
         "name": "pool",
         "mark": fence_mark(str(changes.get("name", "pool"))),
         "document": "{}",
-        "prefix": lease_prefix(bench.pool.id),
         "passed": "",
     }
     return {**known, **changes}
@@ -32,13 +31,13 @@ def enter(bench: Bench, name: str) -> None:
 
 def test_a_new_pool(bench: Bench) -> None:
     pool_id = uuid4()
-    key, prefix = bench.keys.pool(pool_id), lease_prefix(pool_id)
+    key = bench.keys.pool(pool_id)
     bench.client.hset(bench.keys.pools(), "other", pool_tag(pool_id))
     before = bench.snapshot()
-    given = args(bench, expected="", name="other", prefix=prefix)
+    given = args(bench, expected="", name="other")
     assert bench.call("save_pool", key=key, **given) == ["saved"]
     assert bench.changes(before) == {
-        key: (None, {"name": "other", "doc": "{}", "prefix": prefix, "v:f:": "f0 *"}),
+        key: (None, {"name": "other", "doc": "{}", "v:f:": "f0 *"}),
         f"{key}:views": (None, {"f0": " "}),
         f"{key}:view:f0": (None, {"~": float("inf")}),
     }
@@ -119,7 +118,7 @@ def test_a_new_pool_passes_a_fence(bench: Bench) -> None:
     key = bench.keys.pool(pool_id)
     fence(bench, "other", "n1", key)
     bench.client.hset(bench.keys.pools(), "other", pool_tag(pool_id))
-    given = args(bench, expected="", name="other", prefix=lease_prefix(pool_id))
+    given = args(bench, expected="", name="other")
     with bench.unchanged():
         assert bench.call("save_pool", key=key, **given) == ["fenced", "n1"]
     given["passed"] = "n1"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pharox_redis import RedisStorage
+from pharox_redis.keys import lease_prefix
 from tests.scripts.raw import LIMITS, NOWHERE, Bench
 
 RETENTION = 90_000
@@ -158,9 +159,12 @@ def test_nobody_sees_it(bench: Bench) -> None:
         for consumer in ("", bench.consumer):
             args = {"consumer": consumer, "from": "", "limit": 10}
             assert [row[0] for row in bench.call("list_leases", **args)[2:]] == [live]
-        assert bench.storage.get_lease(lease_id) is None
-        assert [str(each.id) for each in bench.storage.list_leases()] == [live]
-        assert [str(each.id) for each in bench.storage.list_leases(bench.consumer)] == [live]
+        storage, prefix = bench.storage, lease_prefix(bench.pool.id)
+        assert storage.get_lease(f"{prefix}-{lease_id}") is None
+        assert [str(each.id) for each in storage.list_leases()] == [f"{prefix}-{live}"]
+        assert [str(each.id) for each in storage.list_leases(bench.consumer)] == [
+            f"{prefix}-{live}"
+        ]
     bench.client.zrem(index, lease_id)
 
 

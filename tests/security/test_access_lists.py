@@ -27,7 +27,7 @@ from pharox_redis.errors import (
     StorageAccessError,
     StorageUnavailableError,
 )
-from pharox_redis.keys import Keys
+from pharox_redis.keys import Keys, lease_tail
 from pharox_redis.scripts import load, lua_root
 from pharox_redis.settings import Settings
 from tests.security.rules import (
@@ -369,7 +369,7 @@ def _keys_of(world: World) -> list[str]:
         keys.expiry(pool),
         keys.held(pool, proxy),
         keys.health(pool, proxy),
-        keys.lease(pool, str(world.lease.id)),
+        keys.lease(pool, lease_tail(str(world.lease.id))),
     ]
 
 

@@ -16,12 +16,14 @@ from typing import Any
 from pharox_redis import RedisStorage
 from pharox_redis.codec import index_text
 from pharox_redis.drivers import text
-from pharox_redis.keys import Keys, lease_prefix, pool_of_tag, pool_tag
+from pharox_redis.keys import Keys, pool_of_tag, pool_tag
 
 INF = math.inf
 FIELDS = ("so", "co", "ci", "is", "as", "la", "lo")
 PERSISTENT = -1
 VOID = "void"
+# What follows the pool's prefix in a lease's id, a UUIDv8.
+TAIL = re.compile(r"8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 PER_POOL = {
     "": "hash",
@@ -30,7 +32,7 @@ PER_POOL = {
     "used": "zset",
     "expiry": "zset",
     "claims": "zset",
-    "leased": "set",
+    "extra": "set",
     "idle": "set",
     "reserved": "set",
     "gone": "set",
@@ -169,7 +171,6 @@ def check_pool(
     storage: RedisStorage, directories: dict[str, Any], pool: PoolDump, limits: bool
 ) -> None:
     head, single, many = pool.single[""], pool.single, pool.many
-    assert head["prefix"] == lease_prefix(pool_of_tag(pool.tag))
     assert pool_tag(pool_of_tag(pool.tag)) == pool.tag
     owner = directories["pools"].get(head["name"], "").partition(".")[0]
     assert owner == pool.tag, "its name leads elsewhere"
@@ -211,7 +212,11 @@ def check_pool(
     active = {id for id in live if live[id]["st"] == "active"}
     free = {id for id in live if score_of("f", live[id], loads[id]) < INF}
     free_of_leases = {id for id in live if score_of("f", live[id], leases[id]) < INF}
-    assert single.get("leased", set()) == {id for id in live if leases[id]}
+    assert single.get("extra", set()) == {
+        f"{id}:{n}"
+        for id, holders in many["held"].items()
+        for n in range(2, 1 + sum(holder[0] != "!" for holder in holders))
+    }
     assert single.get("idle", set()) == set(live) - active
     assert single.get("reserved", set()) == free_of_leases - free
     check_views(pool, live, loads)
@@ -230,7 +235,8 @@ def check_pool(
             len(live),
             len(active),
             len(free_of_leases),
-            sum(1 for id in live if leases[id]),
+            sum(1 for id in live if leases[id])
+            + sum(1 for id in gone if any(h[0] != "!" for h in many["held"].get(id, ()))),
             sum(leases.values())
             + sum(1 for id in gone for holder in many["held"].get(id, ()) if holder[0] != "!"),
         )
@@ -241,9 +247,8 @@ def check_holds(
 ) -> dict[str, set[str]]:
     """Leases and claims: held, expiry, claims, records and indexes. Claims by proxy."""
     many, expiry = pool.many, dict(pool.single.get("expiry", {}))
-    prefix = pool.single[""]["prefix"]
     void = {id for id, record in many["lease"].items() if record == VOID}
-    assert all(id.startswith(prefix) for id in void), "an id is void that is not the pool's"
+    assert all(TAIL.fullmatch(id) for id in many["lease"]), "a record under what is no lease's id"
     for index in many["leases"].values():
         assert not void & set(index), "a consumer has a lease that is void"
     claims: dict[str, set[str]] = defaultdict(set)
@@ -258,7 +263,6 @@ def check_holds(
                 entries -= {f"p{id}:{holder[1:]}", f"t{holder[1:]}:{id}"}
                 assert id in gone or live[id].get("claim") == "1", f"{id} does not show its claim"
                 continue
-            assert holder.startswith(prefix)
             assert holder not in void, f"{holder} is void, and held"
             record = many["lease"].get(holder)
             if record is not None:

@@ -15,7 +15,7 @@ from pharox.models import Lease
 
 from pharox_redis import RedisStorage
 from pharox_redis.drivers import text
-from pharox_redis.keys import Keys
+from pharox_redis.keys import Keys, lease_tail
 
 
 def expire_leases(
@@ -27,7 +27,8 @@ def expire_leases(
     ended = int(time.time() * 1000) - ago_ms
     for lease in leases:
         assert lease.pool_id is not None
-        pool, lease_id, proxy_id = lease.pool_id, str(lease.id), str(lease.proxy_id)
+        pool, proxy_id = lease.pool_id, str(lease.proxy_id)
+        lease_id = lease_tail(str(lease.id))
         assert client.zadd(keys.expiry(pool), {f"{lease_id}:{proxy_id}": ended}, xx=True, ch=True)
         client.zadd(keys.held(pool, proxy_id), {lease_id: ended}, xx=True)
         key = keys.lease(pool, lease_id)

@@ -32,7 +32,6 @@ TYPES = {
         ("PHAROX_POOL p:1:{x}", PoolNotFoundError),
         ("PHAROX_PROXY 5", ProxyNotFoundError),
         ("PHAROX_UNAVAILABLE 5", ProxyUnavailableError),
-        ("PHAROX_LEASE_ID 5", errors.LeaseIdError),
         ("PHAROX_LEASE_CONFLICT 5", errors.LeaseConflictError),
         ("PHAROX_CORRUPT lease:5", errors.CorruptRecordError),
         ("PHAROX_ARGUMENT limit", errors.StorageError),

@@ -21,7 +21,7 @@ from pharox_redis import (
 from pharox_redis.errors import PoolMismatchError, StorageUnavailableError
 from pharox_redis.flows import Context, leases, leasing, pools, proxies
 from pharox_redis.flows.base import Bounded, Command, Pause, checked, in_chunks
-from pharox_redis.keys import pool_tag
+from pharox_redis.keys import lease_tail, pool_tag
 from pharox_redis.scripts import Call
 from tests.support.builders import make_proxy
 from tests.units.playing import (
@@ -43,7 +43,7 @@ def test_a_hit_is_one_step(ctx: Context) -> None:
     play.calls("acquire", pool_name="pool", consumer=CONSUMER, duration_ms=60_000, want_stats="")
     sent = play.step
     result = play.end(LEASE)
-    assert str(result.lease.id) == sent.args[1] and result.stats is None
+    assert lease_tail(str(result.lease.id)) == sent.args[1] and result.stats is None
     assert result.lease.proxy.current_leases == 1
     assert result.lease.pool_id == POOL and result.lease.pool_name == "pool"
     assert result.lease.acquired_at == datetime.fromtimestamp(1, UTC)
@@ -201,7 +201,7 @@ def test_a_hopeless_scan_ends(ctx: Context) -> None:
 def test_a_known_lease_is_asked_for_before_a_scan(ctx: Context) -> None:
     lease_id = new_lease_id(POOL)
     play = acquire(ctx, filters=picky(1), lease_id=lease_id)
-    play.calls("acquire", lease_id=str(lease_id), wanted="- 0")
+    play.calls("acquire", lease_id=lease_tail(str(lease_id)), wanted="- 0")
     assert play.end(LEASE).lease.id == lease_id
 
 
@@ -250,7 +250,7 @@ def a_lease(**changes: Any) -> Lease:
 def test_a_release_is_one_step(ctx: Context) -> None:
     lease = a_lease()
     play = Play(leases.release(ctx, lease))
-    play.calls("release", lease_id=str(lease.id), proxy_id=PROXY, retention_ms=60_000)
+    play.calls("release", lease_id=lease_tail(str(lease.id)), proxy_id=PROXY, retention_ms=60_000)
     assert play.end([1, None]).ended is True
 
 

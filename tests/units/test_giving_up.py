@@ -22,7 +22,8 @@ from pharox_redis.flows.base import (
     to_the_end,
 )
 from pharox_redis.flows.confirming import confirm, take_back
-from pharox_redis.keys import pool_tag
+from pharox_redis.keys import lease_tail, pool_tag
+from pharox_redis.models import new_lease_tail
 from pharox_redis.scripts import Call
 from tests.units.playing import (
     CONSUMER,
@@ -66,7 +67,7 @@ def test_an_id_is_void_for_a_minute(ctx: Context) -> None:
 def confirming(own: bool = False, **settings: Any) -> tuple[Context, Play]:
     """A confirmation of the lease ``x`` that expires at 61 s, and its first step."""
     ctx = make_context(**{"min_replicas": 2, "replica_timeout": 0.25, **settings})
-    play = Play(confirm(ctx, ctx.pool_ref(POOL), "x", 61_000, own))
+    play = Play(confirm(ctx, ctx.pool_ref(POOL), [("x", 61_000)], own))
     record = ctx.keys.lease(POOL, "x")
     assert play.step == OnMaster(
         ctx.keys.pool(POOL),
@@ -102,7 +103,7 @@ def test_one_that_they_have_not_is_taken_back(replies: list[Any], told: str) -> 
     ctx, play = confirming()
     play.reply(replies)
     takes_back(play, ctx, POOL, "x")
-    with pytest.raises(NotReplicatedError, match=rf"Lease x .* {told} .* 0\.25 s") as raised:
+    with pytest.raises(NotReplicatedError, match=rf"Lease \S+-x .* {told} .* 0\.25 s") as raised:
         play.reply([1, None])
     assert isinstance(raised.value, StorageUnavailableError)
 
@@ -147,12 +148,12 @@ def test_without_replicas_nobody_waits(ctx: Context) -> None:
 def test_an_acquired_lease_is_given_once_it_is_confirmed(lease_id: UUID | None) -> None:
     play = acquire(make_context(min_replicas=1), lease_id=lease_id)
     made = sent_id(play)
-    assert lease_id is None or made == str(lease_id)
+    assert lease_id is None or made == lease_tail(str(lease_id))
     play.reply(LEASE)
     assert isinstance(play.step, OnMaster)
     look = play.step.commands[0].args
     assert made in str(look[1]) and look[3] == 61_000 + 60_000
-    assert str(play.end([RECORD, 1]).lease.id) == made
+    assert lease_tail(str(play.end([RECORD, 1]).lease.id)) == made
 
 
 def test_one_that_had_ended_is_not_confirmed() -> None:
@@ -186,7 +187,7 @@ def test_a_created_lease_is_given_once_it_is_confirmed() -> None:
     play = creating(ctx)
     made = sent_id(play)
     play.reply(CREATED)
-    assert str(play.end([RECORD, 1]).id) == made
+    assert lease_tail(str(play.end([RECORD, 1]).id)) == made
     play = creating(ctx)
     made = sent_id(play)
     play.reply(CREATED)
@@ -450,7 +451,7 @@ def test_a_release_is_sent_all_the_same(ctx: Context) -> None:
     lease = acquire(ctx).end(LEASE).lease
     play = Play(to_the_end(leases.release(ctx, lease)))
     sent = play.step
-    play.calls("release", lease_id=str(lease.id), void="")
+    play.calls("release", lease_id=lease_tail(str(lease.id)), void="")
     assert play.interrupt() is sent
     play.ends_interrupted([1, None])
 
@@ -508,7 +509,7 @@ def test_a_scan_breathes_too(ctx: Context) -> None:
 def test_a_list_of_leases_breathes(ctx: Context, count: int) -> None:
     play = Play(leases.list_leases(ctx, None))
     play.reply(["pool", pool_tag(POOL)])
-    row = [str(new_lease_id(POOL)), PROXY, CONSUMER, 1000, 61_000, ""]
+    row = [new_lease_tail(), PROXY, CONSUMER, 1000, 61_000, ""]
     reply = [["", "pool", *[row] * count]]
     for _ in range(count // AT_ONCE):
         assert play.reply(reply) is BREATH
