@@ -7,7 +7,7 @@ pool's list, pack, send, read, put it back.
 
 What redis-py promises still holds. A connection that was closed meanwhile, or has a reply that
 nobody read, is found out before it is used, as in redis-py's pool; so is one whose health is to be
-checked. Then, and if none is open, ``execute_command`` makes the call. A call that fails is
+checked. Then, and if none is open, the pool makes sure of one in its own way. A call that fails is
 repeated by the connection's own ``Retry``, and the first attempt counts. Whatever is raised between
 sending and reading, by a signal's handler perhaps, closes the connection: the next caller would
 have that reply. In between no connection is ours: the pool can lend all of them to others, close
@@ -48,19 +48,29 @@ class KeptConnections:
         client, pool = self._client, self._pool
         if client.connection_pool is pool and is_own(client, redis.client) and not has_metrics():
             packed = hiredis.pack_command(words)
-            pool._checkpid()
-            connection = None
-            with pool._lock:
-                if pool._available_connections:
-                    connection = pool._available_connections.pop()
-                    pool._in_use_connections.add(connection)
-            if connection is not None:
-                try:
-                    if _ready(connection):
-                        return _reply(connection, packed)
-                finally:
-                    self._put_back(connection)
+            connection = self._open_one() or pool.get_connection()
+            try:
+                return _reply(connection, packed)
+            finally:
+                self._put_back(connection)
         return client.execute_command(*words)
+
+    def _open_one(self) -> Any:
+        """The connection that was used last, if it can be used at once."""
+        pool = self._pool
+        pool._checkpid()
+        with pool._lock:
+            if not pool._available_connections:
+                return None
+            connection = pool._available_connections.pop()
+            pool._in_use_connections.add(connection)
+        ready = False
+        try:
+            ready = _ready(connection)
+        finally:
+            if not ready:
+                self._put_back(connection)
+        return connection if ready else None
 
     def _put_back(self, connection: Any) -> None:
         pool = self._pool
@@ -81,15 +91,20 @@ def _ready(connection: Any) -> bool:
     ):
         return False
     try:
-        return not connection.can_read()
+        if not connection.can_read():
+            return True
     except (RedisError, OSError):
-        return False
+        pass
+    # redis-py's pool would lend it with what there is to read (8.1, if the server could announce
+    # its maintenance), and that may be the reply of a call that was interrupted.
+    connection.disconnect()
+    return False
 
 
 def _reply(connection: Any, packed: bytes) -> Any:
     try:
         try:
-            connection.send_packed_command((packed,), check_health=False)
+            connection.send_packed_command((packed,))
             return connection.read_response()
         except RedisError as error:
             return _repeated(connection, packed, error)
