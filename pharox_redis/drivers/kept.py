@@ -6,12 +6,11 @@ a connection that is open already. So a call is: take the connection that was us
 pool's list, pack, send, read, put it back.
 
 What redis-py promises still holds. A connection that was closed meanwhile, or has a reply that
-nobody read, is found out before it is used, as in redis-py's pool; so is one whose health is to be
-checked. Then, and if none is open, the pool makes sure of one in its own way. A call that fails is
-repeated by the connection's own ``Retry``, and the first attempt counts. Whatever is raised between
-sending and reading, by a signal's handler perhaps, closes the connection: the next caller would
-have that reply. In between no connection is ours: the pool can lend all of them to others, close
-them, and forget them after a fork.
+nobody read, is found out before it is used, and opened anew; redis-py makes it, connects it and
+checks its health. A call that fails is repeated by the connection's own ``Retry``, and the first
+attempt counts. Whatever is raised between sending and reading, by a signal's handler perhaps,
+closes the connection: the next caller would have that reply. In between no connection is ours: the
+pool can lend all of them to others, close them, and forget them after a fork.
 
 A client that does more in between is left alone (:func:`keepable`): one whose pool waits or follows
 Sentinel, that caches, has a single connection or credentials that expire, and one whose
@@ -21,7 +20,6 @@ own metrics are on.
 
 from __future__ import annotations
 
-import time
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -48,29 +46,22 @@ class KeptConnections:
         client, pool = self._client, self._pool
         if client.connection_pool is pool and is_own(client, redis.client) and not has_metrics():
             packed = hiredis.pack_command(words)
-            connection = self._open_one() or pool.get_connection()
+            connection = self._taken()
             try:
                 return _reply(connection, packed)
             finally:
                 self._put_back(connection)
         return client.execute_command(*words)
 
-    def _open_one(self) -> Any:
-        """The connection that was used last, if it can be used at once."""
+    def _taken(self) -> Any:
+        """The connection that was used last, or a new one; connected or not."""
         pool = self._pool
         pool._checkpid()
         with pool._lock:
-            if not pool._available_connections:
-                return None
-            connection = pool._available_connections.pop()
+            free = pool._available_connections
+            connection = free.pop() if free else pool.make_connection()
             pool._in_use_connections.add(connection)
-        ready = False
-        try:
-            ready = _ready(connection)
-        finally:
-            if not ready:
-                self._put_back(connection)
-        return connection if ready else None
+        return connection
 
     def _put_back(self, connection: Any) -> None:
         pool = self._pool
@@ -84,25 +75,9 @@ class KeptConnections:
                 pool._available_connections.append(connection)
 
 
-def _ready(connection: Any) -> bool:
-    """Whether a connection is open, has nothing to read, and is known to be healthy."""
-    if not connection.is_connected or (
-        connection.health_check_interval and time.monotonic() > connection.next_health_check
-    ):
-        return False
-    try:
-        if not connection.can_read():
-            return True
-    except (RedisError, OSError):
-        pass
-    # redis-py's pool would lend it with what there is to read (8.1, if the server could announce
-    # its maintenance), and that may be the reply of a call that was interrupted.
-    connection.disconnect()
-    return False
-
-
 def _reply(connection: Any, packed: bytes) -> Any:
     try:
+        _make_ready(connection)
         try:
             connection.send_packed_command((packed,))
             return connection.read_response()
@@ -113,6 +88,20 @@ def _reply(connection: Any, packed: bytes) -> Any:
     except BaseException:
         connection.disconnect()
         raise
+
+
+def _make_ready(connection: Any) -> None:
+    """Have it open, with nothing to read. Raises ``CLIENT_ERRORS``, after the client's retries."""
+    if connection.is_connected:
+        try:
+            if not connection.can_read():
+                return
+        except (RedisError, OSError):
+            pass
+        # redis-py's pool lends it with what there is to read (8.1, if the server can announce its
+        # maintenance), and that may be the reply of a call that was interrupted.
+        connection.disconnect()
+    connection.connect()
 
 
 def _repeated(connection: Any, packed: bytes, error: RedisError) -> Any:

@@ -147,7 +147,7 @@ class _LinesOfLoop:
             if not batch:
                 return
             try:
-                connection = await self._pool.get_connection()
+                connection = await _clean(self._pool)
             except BaseException as error:
                 _give_up(batch, error)
                 if isinstance(error, RedisError):
@@ -170,6 +170,16 @@ class _LinesOfLoop:
             if not place[1].done():
                 batch.append(place)
         return batch
+
+
+async def _clean(pool: Any) -> Any:
+    """One of the pool's connections, with no reply of others in it."""
+    connection = await pool.get_connection()
+    # As in kept.py: redis-py's pool may lend it with what there is to read, or closed. Nothing here
+    # lets another task run, so that the connection is not lost to a cancellation.
+    if connection.is_connected and await connection.can_read():
+        await connection.disconnect(nowait=True)
+    return connection
 
 
 async def _exchange(connection: Any, batch: list[Place]) -> bool:
@@ -238,7 +248,8 @@ def _give_up(places: Iterable[Place], error: BaseException | None) -> None:
 
 
 def _tell(reply: asyncio.Future[Any], error: Exception) -> None:
-    if not reply.done():
+    # A line that is left over from a loop is ended when it is collected, and tells nobody.
+    if not reply.done() and not reply.get_loop().is_closed():
         reply.set_exception(error)
 
 

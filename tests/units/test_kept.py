@@ -136,6 +136,9 @@ def interrupted_at(line: int, calls: KeptConnections) -> bool:
         pass
     finally:
         sys.settrace(before)
+    # A trace function can raise where a signal's handler cannot, before a lock is given back.
+    while calls._pool._lock._is_owned():
+        calls._pool._lock.release()
     return passed == line
 
 
