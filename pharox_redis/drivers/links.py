@@ -46,15 +46,17 @@ class ServerLink:
     """One server, or whichever server Sentinel says is the master."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
         # redis-py does not annotate execute_command.
-        self._execute: Any = client.execute_command
-        self.send = self._execute
+        self._client: Any = client
         self._kept = KeptConnections(client) if keepable(client) else None
 
+    def send(self, *words: Any) -> Any:
+        """By what ``execute_command`` is now: a tracer may have come."""
+        return self._client.execute_command(*words)
+
     def call(self, words: Words) -> Any:
-        """Over a kept connection, if the client allows it."""
-        return self._kept.call(words) if self._kept else self._execute(*words)
+        """Over an open connection, if the client allows it."""
+        return self._kept.call(words) if self._kept else self._client.execute_command(*words)
 
     def send_all(self, commands: Sequence[Words]) -> list[Any]:
         """One pipeline."""
