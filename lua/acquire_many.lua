@@ -62,8 +62,9 @@ local distinct = ARGV[12]
 local token = ARGV[13]
 local ids = 14
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local ms, us = now()

@@ -37,8 +37,9 @@ local bound = ARGV[5]
 local status = ARGV[6]
 local checked_us = ARGV[7]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local keep = tonumber(bound)

@@ -45,8 +45,9 @@ local from = ARGV[6]
 local wanted = ARGV[7]
 local token = ARGV[8]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local ms, us = now()

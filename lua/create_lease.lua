@@ -39,7 +39,8 @@ local token = ARGV[6]
 -- As `moving` does, in one call with the first look at the lease.
 local found = redis.pcall('MGET', pool .. ':lease:' .. lease_id, pool .. ':never')
 if found.err then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+  --- @include "refusal"
+  return refusal(pool, found)
 end
 
 local ms = now()

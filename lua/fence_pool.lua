@@ -23,8 +23,9 @@ local name = ARGV[1]
 local mark = ARGV[2]
 local nonce = ARGV[3]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')

@@ -49,8 +49,9 @@ local limits = ARGV[8]
 local from = ARGV[9]
 local wanted = ARGV[10]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local ms, us = now()

@@ -20,8 +20,9 @@
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 if hide_proxy(pool, proxy_id) then

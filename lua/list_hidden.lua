@@ -16,8 +16,9 @@
 local pool = KEYS[1]
 local limit = ARGV[1]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local count = tonumber(limit)

@@ -24,8 +24,9 @@ local consumer = ARGV[1]
 local from = ARGV[2]
 local limit = ARGV[3]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local ms = now()

@@ -30,8 +30,9 @@ local chunk_us = ARGV[1]
 local final = ARGV[2]
 local ids = 3
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local _, started = now()

@@ -23,8 +23,9 @@ local pool = KEYS[1]
 local retention_ms = ARGV[1]
 local items = 2
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local ms = now()

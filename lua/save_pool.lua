@@ -29,8 +29,9 @@ local mark = ARGV[3]
 local document = ARGV[4]
 local passed = ARGV[5]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local known = redis.call('HMGET', pool, 'name', 'deleting')

@@ -33,8 +33,9 @@ local pool = KEYS[1]
 local chunk_us = ARGV[1]
 local items = 2
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 local _, started = now()

@@ -17,8 +17,9 @@
 local pool = KEYS[1]
 local pool_name = ARGV[1]
 
-if moving(pool) then
-  return redis.error_reply('TRYAGAIN ' .. pool)
+local away = moving(pool)
+if away then
+  return away
 end
 
 if redis.call('HGET', pool, 'name') ~= pool_name then

@@ -161,8 +161,7 @@ def translate(error: Exception) -> PharoxError:
         )
     if isinstance(error, redis_errors.TryAgainError) or reason == "TRYAGAIN":
         return StorageUnavailableError(
-            "The pool's slot is being moved to another node (or the user has no right to EXISTS); "
-            f"try again: {message}"
+            f"The pool's slot is being moved to another node; try again: {message}"
         )
     if isinstance(error, redis_errors.MovedError):
         # A Cluster's client follows it.

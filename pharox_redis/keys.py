@@ -62,8 +62,11 @@ class Keys:
         return f"{self.root}:consumers"
 
     def directory(self, proxy_id: str) -> str:
-        """hash: proxy id -> pool tag[.number]; 4096 of them, by the id's last digits. No TTL."""
-        return f"{self.root}:proxies:{proxy_id[-3:]}"
+        """hash: proxy id -> pool tag[.number]; 1024 of them, by the id's last bits. No TTL.
+
+        So many stay compact up to some 130,000 proxies, and cost little where there are few.
+        """
+        return f"{self.root}:proxies:{int(proxy_id[-3:], 16) & 1023:03x}"
 
     # -- one pool ------------------------------------------------------------------------------
 

@@ -12,8 +12,11 @@ local function fill_view(ask, watch, name, digest, program, cursor)
     local page = redis.call('ZRANGEBYSCORE', pool .. ':proxies', '(' .. cursor, '+inf',
       'WITHSCORES', 'LIMIT', 0, 50)
     for i = 1, #page, 2 do
-      local proxy = read_proxy(pool, page[i])
-      if proxy and (not program or matches(program, proxy.raw)) then
+      -- Most match nothing: what a filter looks at first, and the rest of those that it accepts.
+      local proxy = (not program or matches(program, redis.call('HMGET',
+        pool .. ':proxy:' .. page[i], 'so', 'co', 'ci', 'is', 'as', 'la', 'lo')))
+        and read_proxy(pool, page[i])
+      if proxy then
         enter_view(pool, name, proxy)
       end
       cursor = page[i + 1]

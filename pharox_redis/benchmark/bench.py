@@ -73,7 +73,8 @@ class Bench:
     reporter: Reporter
     postgres_url: str | None = None
     series: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
-    prefix: str = field(default_factory=lambda: f"bench{uuid4().hex[:8]}")
+    # As long as the library's default: the length of a key is part of what it costs.
+    prefix: str = field(default_factory=lambda: f"b{uuid4().hex[:5]}")
     _pools: dict[int, ProxyPool] = field(default_factory=dict)
 
     def storage(self, **settings: Any) -> RedisStorage:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import redis
 from redis.cluster import RedisCluster
 
-from pharox_redis.drivers.kept import KeptConnections, keepable
+from pharox_redis.drivers.direct import DirectCalls, direct_possible
 from pharox_redis.errors import UnsupportedClientError
 
 Words = tuple[Any, ...]
@@ -48,7 +48,7 @@ class ServerLink:
     def __init__(self, client: redis.Redis) -> None:
         # redis-py does not annotate execute_command.
         self._client: Any = client
-        self._kept = KeptConnections(client) if keepable(client) else None
+        self._direct = DirectCalls(client) if direct_possible(client) else None
 
     def send(self, *words: Any) -> Any:
         """By what ``execute_command`` is now: a tracer may have come."""
@@ -56,7 +56,7 @@ class ServerLink:
 
     def call(self, words: Words) -> Any:
         """Over an open connection, if the client allows it."""
-        return self._kept.call(words) if self._kept else self._client.execute_command(*words)
+        return self._direct.call(words) if self._direct else self._client.execute_command(*words)
 
     def send_all(self, commands: Sequence[Words]) -> list[Any]:
         """One pipeline."""

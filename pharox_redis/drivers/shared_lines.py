@@ -17,7 +17,8 @@ not sent, and the reply of what was sent is dropped. A connection with replies t
 
 All this belongs to one event loop; when that is closed, to the next one that comes.
 
-Clients that do more in between are left alone, as in ``kept.py``, and those that encode otherwise.
+Clients that do more in between are left alone, as in ``direct.py``, and those that encode
+otherwise.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from redis.exceptions import MaxConnectionsError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.observability.recorder import is_enabled as has_metrics
 
-from pharox_redis.drivers.kept import is_own, is_plain
+from pharox_redis.drivers.direct import is_own, is_plain
 
 _LINES = 2
 _TOGETHER = 64
@@ -175,8 +176,8 @@ class _LinesOfLoop:
 async def _clean(pool: Any) -> Any:
     """One of the pool's connections, with no reply of others in it."""
     connection = await pool.get_connection()
-    # As in kept.py: redis-py's pool may lend it with what there is to read, or closed. Nothing here
-    # lets another task run, so that the connection is not lost to a cancellation.
+    # As in direct.py: redis-py's pool may lend it with what there is to read, or closed. Nothing
+    # here lets another task run, so that the connection is not lost to a cancellation.
     if connection.is_connected and await connection.can_read():
         await connection.disconnect(nowait=True)
     return connection

@@ -140,7 +140,7 @@ def test_a_list_with_nothing_readable_makes_no_pool(
     assert (summary.readable, summary.entries) == (0, len(entries))
 
 
-def test_only_the_first_issues_are_kept(storage: RecordingStorage) -> None:
+def test_only_the_first_issues_are_direct(storage: RecordingStorage) -> None:
     entries = [Issue("line", n, "no") for n in range(1, 51)]
     summary = import_list(storage, "pool", [*entries[:10], *many(30), *entries[10:]], Terms())
     assert summary.issues == entries[:20]

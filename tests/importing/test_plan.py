@@ -142,7 +142,7 @@ def test_a_changed_password_is_changed_and_does_not_show() -> None:
     assert step.identity.label == "http://192.0.2.1:80 user 'me'"
 
 
-def test_what_the_list_does_not_say_is_kept() -> None:
+def test_what_the_list_does_not_say_is_direct() -> None:
     proxy = stored(country="DE", city="Bonn", latitude=0.0, asn=0)
     (step,) = decide(Record(HTTP, "192.0.2.1", 80, country="FR"), proxy)
     assert written([step]) == proxy.model_copy(update={"country": "FR"})

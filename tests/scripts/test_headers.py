@@ -23,13 +23,13 @@ PACKAGE = Path(pharox_redis.__file__).parent
 SECTIONS = ("KEYS", "ARGV", "RETURNS", "ERRORS", "COMPLEXITY")
 CODES = r"\bPHAROX_[A-Z_]+|\bTRYAGAIN\b"
 # What every script begins with, its arguments bound, that touches more than its own key.
-REFUSAL = ["  return redis.error_reply('TRYAGAIN ' .. pool)", "end"]
-GUARD = ["if moving(pool) then", *REFUSAL]
+GUARD = ["local away = moving(pool)", "if away then", "  return away", "end"]
 # The same, in one call with the first look at a lease.
 LOOK = [
     "local found = redis.pcall('MGET', pool .. ':lease:' .. lease_id, pool .. ':never')",
     "if found.err then",
-    *REFUSAL,
+    "  return refusal(pool, found)",
+    "end",
 ]
 LOOKING = ("acquire", "create_lease", "release")
 # What the guard asks for; nothing ever stands there.

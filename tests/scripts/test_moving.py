@@ -23,7 +23,10 @@ UNGUARDED = {"get_pool", "hide_pool", "swap_entry"}
 def test_nothing_is_done_meanwhile(bench: Bench, case: str) -> None:
     name, args = CALLS[case]
     script = load(name)
-    moved, guards = GUARD.subn("local function moving(pool) return true end\n", script.text)
+    moved, guards = GUARD.subn(
+        "local function moving(pool) return redis.error_reply('TRYAGAIN ' .. pool) end\n",
+        script.text,
+    )
     if LOOK in moved:
         moved, guards = moved.replace(LOOK, "{err = 'TRYAGAIN'}"), 1
     assert guards == (name not in UNGUARDED)

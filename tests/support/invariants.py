@@ -86,7 +86,7 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
         if bucket := re.fullmatch(r"proxies:(...)", rest):
             assert kind == "hash" and ttl == PERSISTENT, key
             entries = read_key(client, key, kind)
-            assert all(proxy.endswith(bucket[1]) for proxy in entries), key
+            assert all(int(proxy[-3:], 16) % 1024 == int(bucket[1], 16) for proxy in entries), key
             directories["proxies"].update(entries)
             continue
         parts = re.fullmatch(r"\{([A-Za-z0-9_-]{22})\}(?::([a-z]+)(?::(.+))?)?", rest)

@@ -282,7 +282,7 @@ def test_a_secret_that_would_be_stored_masked_is_refused(proxy: Proxy) -> None:
     ],
     ids=["empty", "empty in lists", "empty bytes", "told", "told in a list"],
 )
-def test_a_nested_secret_that_is_empty_or_told_is_kept(proxy: Proxy) -> None:
+def test_a_nested_secret_that_is_empty_or_told_is_direct(proxy: Proxy) -> None:
     found = round_trip(proxy)
     same(found, proxy)
     if isinstance(proxy, ToldNested):
@@ -291,7 +291,7 @@ def test_a_nested_secret_that_is_empty_or_told_is_kept(proxy: Proxy) -> None:
         assert login.password.get_secret_value() == "s3cret"
 
 
-def test_a_secret_that_tells_its_value_is_kept() -> None:
+def test_a_secret_that_tells_its_value_is_direct() -> None:
     proxy = Told(**BASE, token=SecretStr("s3cret"))
     same(round_trip(proxy), proxy)
     found = round_trip(proxy)
@@ -322,7 +322,7 @@ def test_moments(moment: datetime) -> None:
 
 
 @given(MOMENTS.filter(lambda moment: 1 < moment.year < 9999))
-def test_microseconds_are_kept(moment: datetime) -> None:
+def test_microseconds_are_direct(moment: datetime) -> None:
     assert from_micros(to_micros(moment)) == as_utc(moment)
 
 

@@ -19,8 +19,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from pharox_redis.drivers import kept
-from pharox_redis.drivers.kept import KeptConnections, keepable
+from pharox_redis.drivers import direct
+from pharox_redis.drivers.direct import DirectCalls, direct_possible
 from pharox_redis.drivers.links import ServerLink
 from tests.support.own_servers import KINDS, REDIS_SERVER, own_server
 from tests.support.silent import SilentServer
@@ -54,9 +54,9 @@ def client(valkey_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def calls(client: redis.Redis) -> KeptConnections:
+def calls(client: redis.Redis) -> DirectCalls:
     """With a connection that is open."""
-    made = KeptConnections(client)
+    made = DirectCalls(client)
     ask(made, 2)
     return made
 
@@ -75,8 +75,8 @@ def kill_all(url: str) -> None:
 @pytest.mark.parametrize("decode", [False, True])
 def test_execute_command_is_passed_by(valkey_url: str, protocol: int, decode: bool) -> None:
     with make(valkey_url, protocol=protocol, decode_responses=decode) as client:
-        assert keepable(client)
-        calls = KeptConnections(client)
+        assert direct_possible(client)
+        calls = DirectCalls(client)
         ask(calls)
         client._execute_command = None  # type: ignore[assignment,method-assign]
         ask(calls, 3)
@@ -87,14 +87,14 @@ def test_execute_command_is_passed_by(valkey_url: str, protocol: int, decode: bo
 def test_over_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with own_server("redis", {"unixsocket": path}), make(f"unix://{path}") as client:
-        assert keepable(client)
-        calls = KeptConnections(client)
+        assert direct_possible(client)
+        calls = DirectCalls(client)
         ask(calls)
         client._execute_command = None  # type: ignore[assignment,method-assign]
         ask(calls, 3)
 
 
-def test_interrupted_before_the_reply_is_read(client: redis.Redis, calls: KeptConnections) -> None:
+def test_interrupted_before_the_reply_is_read(client: redis.Redis, calls: DirectCalls) -> None:
     connection = the_open_one(client)
     read = connection.read_response
 
@@ -112,10 +112,10 @@ class Rung(Exception):
     pass
 
 
-FILES = (kept.__file__, redis.connection.__file__, redis.retry.__file__)
+FILES = (direct.__file__, redis.connection.__file__, redis.retry.__file__)
 
 
-def interrupted_at(line: int, calls: KeptConnections) -> bool:
+def interrupted_at(line: int, calls: DirectCalls) -> bool:
     """Whether a call came to that many lines of Python, where it was then interrupted."""
     passed = 0
 
@@ -145,7 +145,7 @@ def interrupted_at(line: int, calls: KeptConnections) -> bool:
 # redis-py leaves a socket open that it was about to connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("cold", [False, True], ids=["open", "none open"])
-def test_interrupted_anywhere(client: redis.Redis, calls: KeptConnections, cold: bool) -> None:
+def test_interrupted_anywhere(client: redis.Redis, calls: DirectCalls, cold: bool) -> None:
     """As the handlers of signals do: Ctrl-C, or the time limits of task queues."""
     for line in itertools.count(1):
         if cold:
@@ -156,7 +156,7 @@ def test_interrupted_anywhere(client: redis.Redis, calls: KeptConnections, cold:
     assert line > 50
 
 
-def test_a_reply_that_others_left_unread(client: redis.Redis, calls: KeptConnections) -> None:
+def test_a_reply_that_others_left_unread(client: redis.Redis, calls: DirectCalls) -> None:
     pool: Any = client.connection_pool
     connection = pool.get_connection()
     connection.send_command("ECHO", "stray")
@@ -168,7 +168,7 @@ def test_a_reply_that_others_left_unread(client: redis.Redis, calls: KeptConnect
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 8])
 def test_the_pool_can_lend_all_connections(valkey_url: str, most: int) -> None:
     with make(valkey_url, max_connections=most) as client:
-        calls, pool = KeptConnections(client), client.connection_pool
+        calls, pool = DirectCalls(client), client.connection_pool
         for _ in range(2):
             everybody = threading.Barrier(most)
 
@@ -205,7 +205,7 @@ def in_threads(count: int, work: Callable[[], None]) -> None:
 
 def test_forty_threads_and_connections_that_are_killed(valkey_url: str) -> None:
     with make(valkey_url, retries=50) as client:
-        calls, over = KeptConnections(client), threading.Event()
+        calls, over = DirectCalls(client), threading.Event()
 
         def kill() -> None:
             while not over.wait(0.03):
@@ -224,7 +224,7 @@ def test_forty_threads_and_connections_that_are_killed(valkey_url: str) -> None:
 
 
 def test_closed_while_nobody_uses_it(
-    valkey_url: str, client: redis.Redis, calls: KeptConnections
+    valkey_url: str, client: redis.Redis, calls: DirectCalls
 ) -> None:
     """It is no failed attempt: there are no retries here."""
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_closed_while_nobody_uses_it(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_was_restarted(kind: str) -> None:
     with own_server(kind) as server, make(server.url) as client:
-        calls = KeptConnections(client)
+        calls = DirectCalls(client)
         ask(calls, 2)
         server.restart()
         ask(calls, 2)
@@ -256,7 +256,7 @@ def test_a_server_that_was_restarted(kind: str) -> None:
 def test_attempts_while_the_server_is_away(retries: int) -> None:
     """As many as redis-py makes that has no connection open, not as many again for each."""
     with own_server("valkey") as server, make(server.url, retries=retries) as client:
-        calls = KeptConnections(client)
+        calls = DirectCalls(client)
         ask(calls, 2)
         connection = the_open_one(client)
         connect, tried = connection._connect, []
@@ -277,7 +277,7 @@ def test_attempts_while_the_server_does_not_answer(retries: int) -> None:
     with SilentServer() as server:
         with make(server.url, retries=retries, socket_timeout=0.1) as client:
             client.ping()
-            calls = KeptConnections(client)
+            calls = DirectCalls(client)
             for marker in ("a", "b"):
                 with pytest.raises(redis.TimeoutError):
                     calls.call(words(marker))
@@ -285,7 +285,7 @@ def test_attempts_while_the_server_does_not_answer(retries: int) -> None:
         assert server.sent == {b"a": retries + 1, b"b": retries + 1}
 
 
-def test_an_error_is_the_reply(client: redis.Redis, calls: KeptConnections) -> None:
+def test_an_error_is_the_reply(client: redis.Redis, calls: DirectCalls) -> None:
     for _ in range(3):
         with pytest.raises(redis.exceptions.NoScriptError):
             calls.call(("EVALSHA", "0" * 40, 1, "key"))
@@ -302,16 +302,16 @@ def test_errors_that_the_client_repeats(valkey_url: str) -> None:
     )
     errors = [redis.exceptions.ReadOnlyError]
     with make(valkey_url, retries=2, retry_on_error=errors) as client:
-        client.delete("test-kept")
-        calls = KeptConnections(client)
+        client.delete("test-direct")
+        calls = DirectCalls(client)
         for marker in (b"a", b"b"):
-            assert calls.call(("EVAL", script, 1, "test-kept", marker)) == marker
-        client.delete("test-kept")
+            assert calls.call(("EVAL", script, 1, "test-direct", marker)) == marker
+        client.delete("test-direct")
 
 
 def test_a_health_check_that_is_due(valkey_url: str) -> None:
     with make(valkey_url, health_check_interval=60) as client:
-        calls = KeptConnections(client)
+        calls = DirectCalls(client)
         ask(calls, 2)
 
         def pings() -> int:
@@ -326,7 +326,7 @@ def test_a_health_check_that_is_due(valkey_url: str) -> None:
         assert pings() == before + 1
 
 
-def test_after_a_fork(client: redis.Redis, calls: KeptConnections) -> None:
+def test_after_a_fork(client: redis.Redis, calls: DirectCalls) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads may be there: Python 3.12
         child = os.fork()
@@ -386,18 +386,18 @@ def test_a_tracer_sees_all(client: redis.Redis, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_metrics_see_all(
-    client: redis.Redis, calls: KeptConnections, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, calls: DirectCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "has_metrics", lambda: True)
+    monkeypatch.setattr(direct, "has_metrics", lambda: True)
     ask(calls)
     client._execute_command = lambda *_: b"measured"  # type: ignore[method-assign]
     assert calls.call(words("x")) == b"measured"
-    monkeypatch.setattr(kept, "has_metrics", lambda: False)
+    monkeypatch.setattr(direct, "has_metrics", lambda: False)
     ask(calls)
 
 
 def test_another_pool_under_the_client(
-    client: redis.Redis, calls: KeptConnections, valkey_url: str
+    client: redis.Redis, calls: DirectCalls, valkey_url: str
 ) -> None:
     with make(valkey_url) as other:
         client.connection_pool = other.connection_pool
@@ -438,14 +438,14 @@ def with_callback() -> redis.Redis:
     ],
 )
 def test_clients_that_are_left_alone(made: Callable[[], redis.Redis]) -> None:
-    assert not keepable(made())
+    assert not direct_possible(made())
 
 
 def test_a_subclass_with_its_own_execute_command() -> None:
-    assert KeptConnections(Executing()).call(words("x")) == b"mine"
+    assert DirectCalls(Executing()).call(words("x")) == b"mine"
 
 
 def test_a_client_of_one_connection(valkey_url: str) -> None:
     with make(valkey_url, single_connection_client=True) as client:
-        assert not keepable(client)
+        assert not direct_possible(client)
         ask(ServerLink(client), 2)

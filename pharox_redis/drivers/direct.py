@@ -12,8 +12,8 @@ attempt counts. Whatever is raised between sending and reading, by a signal's ha
 closes the connection: the next caller would have that reply. In between no connection is ours: the
 pool can lend all of them to others, close them, and forget them after a fork.
 
-A client that does more in between is left alone (:func:`keepable`): one whose pool waits or follows
-Sentinel, that caches, has a single connection or credentials that expire, and one whose
+A client that does more in between is left alone (:func:`direct_possible`): one whose pool waits or
+follows Sentinel, that caches, has a single connection or credentials that expire, and one whose
 ``execute_command`` is not redis-py's, as tracers replace it. So is every client while redis-py's
 own metrics are on.
 """
@@ -32,8 +32,8 @@ from redis.observability.recorder import is_enabled as has_metrics
 _PARTS = ("_execute_command", "_send_command_parse_response", "parse_response")
 
 
-class KeptConnections:
-    """The open connections in one client's pool. As safe to share among threads, and to fork, as
+class DirectCalls:
+    """Calls over one client's pool. As safe to share among threads, and to fork, as
     the pool."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -134,7 +134,7 @@ def is_plain(client: Any, original: type, parts: tuple[str, ...]) -> bool:
     )
 
 
-def keepable(client: redis.Redis) -> bool:
+def direct_possible(client: redis.Redis) -> bool:
     """Whether this client's connections can be used past ``execute_command``."""
     pool: Any = client.connection_pool
     return (
