@@ -66,7 +66,7 @@ def test_an_id_is_void_for_a_minute(ctx: Context) -> None:
 def confirming(own: bool = False, **settings: Any) -> tuple[Context, Play]:
     """A confirmation of the lease ``x`` that expires at 61 s, and its first step."""
     ctx = make_context(**{"min_replicas": 2, "replica_timeout": 0.25, **settings})
-    play = Play(confirm(ctx, ctx.pool_ref(POOL), "x", 61_000, own))
+    play = Play(confirm(ctx, ctx.pool_ref(POOL), [("x", 61_000)], own))
     record = ctx.keys.lease(POOL, "x")
     assert play.step == OnMaster(
         ctx.keys.pool(POOL),
