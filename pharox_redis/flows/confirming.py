@@ -42,8 +42,7 @@ def confirm(
     if known and isinstance(acknowledged, int) and acknowledged >= wanted:
         return None
     if not own:
-        for lease_id, _ in leases:
-            yield take_back(pool, lease_id)
+        yield from take_all_back([(pool, lease_id) for lease_id, _ in leases])
     for reply in replies:
         if isinstance(reply, StorageAccessError):
             raise reply
@@ -53,6 +52,18 @@ def confirm(
         f"was confirmed by {told} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
+
+
+def take_all_back(leases: Sequence[tuple[PoolRef, str]]) -> Flow[None]:
+    """Take back leases of any pools, in one trip; what could not be, because its node was away, is
+    tried once more by itself: whoever drives the flow may insist on that."""
+    if len(leases) == 1:
+        yield take_back(*leases[0])
+        return
+    replies = yield [take_back(pool, lease_id) for pool, lease_id in leases]
+    for (pool, lease_id), reply in zip(leases, replies, strict=True):
+        if isinstance(reply, StorageUnavailableError):
+            yield take_back(pool, lease_id)
 
 
 def take_back(pool: PoolRef, lease_id: str) -> Call:
