@@ -102,11 +102,12 @@ class _Batch:
         ids: list[str] = []
         try:
             hints, origin = self._ctx.hints(pool, self._letter, self._compiled.digest), ""
-            while left := count - len(self._granted):
+            while True:
+                left = count - len(self._granted)
                 ids = [lease_id_text(pool.prefix, pool.id) for _ in range(min(left, _AT_ONCE))]
                 wait_us, origin, *rows = yield self._call(pool, ids, hints, origin)
                 yield from self._take(pool, rows)
-                if wait_us < 0 and len(rows) < len(ids):
+                if len(rows) == left or (wait_us < 0 and len(rows) < len(ids)):
                     break
                 ids = []
                 if wait_us > 0:
