@@ -49,7 +49,7 @@ def confirm(
     told = acknowledged if known and isinstance(acknowledged, int) else "no"
     raise NotReplicatedError(
         f"Lease {leases[0][0]}{f' and {len(leases) - 1} more' if len(leases) > 1 else ''} "
-        f"was confirmed by {told} of {wanted} replicas "
+        f"{'were' if len(leases) > 1 else 'was'} confirmed by {told} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
 
