@@ -9,6 +9,7 @@ import pytest
 import redis
 from pharox.models import ProxyFilters, SelectorStrategy
 
+from pharox_redis import RedisStorage, Settings
 from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies
 from tests.support.flavours import Maker
@@ -97,6 +98,30 @@ def test_a_filter_that_is_new_and_rare(counted: Counted, distinct: bool) -> None
     leases = storage.acquire_leases(name, "c", 60, 10, rare, distinct=distinct)
     calls, commands = counted.calls()
     assert len(leases) == 10 and commands < MOST_COMMANDS, (calls, commands)
+
+
+def walked(counted: Counted, name: str, chunk_ms: float, distinct: bool) -> tuple[int, float]:
+    """Eight leases by a filter that has no view, behind eighty proxies that it refuses."""
+    made = RedisStorage(counted.client, Settings(chunk_ms=chunk_ms))
+    pool = made.ensure_pool(name)
+    made.add_proxies_bulk(make_proxies(pool, 80, country="FR"))
+    made.add_proxies_bulk(make_proxies(pool, 20, country="DE", max_concurrency=2))
+    made.ensure_consumer("c")
+    counted.begin()
+    filters = ProxyFilters(country="DE", none_of=[ProxyFilters(asn=7)])
+    leases = made.acquire_leases(name, "c", 60, 8, filters, distinct=distinct)
+    assert len(leases) == 8
+    return counted.calls()
+
+
+def test_a_call_that_walks_looks_at_the_watch_after_every_lease(counted: Counted) -> None:
+    calls, _ = walked(counted, "watched", 0.001, False)
+    assert calls >= 8
+
+
+def test_a_walk_goes_on_behind_the_last_lease(counted: Counted) -> None:
+    calls, commands = walked(counted, "on", 100, True)
+    assert calls * commands < 80 + 8 * 40 < 8 * 80
 
 
 def test_many_taken_ones_stand_in_front(counted: Counted) -> None:

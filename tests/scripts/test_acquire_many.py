@@ -268,6 +268,14 @@ def test_what_is_over_is_swept_first(bench: Bench) -> None:
     assert len(bench.get("expiry")) == 3
 
 
+@pytest.mark.parametrize("program", UNREADABLE[:3])
+def test_an_unreadable_program_costs_its_caller_no_claim(bench: Bench, program: str) -> None:
+    bench.find(token="caller-1")
+    args = batch_args(bench, token="caller-1", digest="d", program=program)
+    bench.refused("PHAROX_ARGUMENT", "acquire_many", bench.lease_id(), **args)
+    assert "!caller-1" in bench.get("held", bench.id(0))
+
+
 def test_the_callers_own_claim_is_let_go(bench: Bench) -> None:
     bench.find(token="caller-1")
     bench.find(token="caller-2")
@@ -290,8 +298,8 @@ def test_known_ids_let_no_claim_go(bench: Bench) -> None:
 def test_the_smallest_chunk_makes_progress(
     bench: Bench, selector: str, hints: str, filtered: bool
 ) -> None:
-    bench.storage.add_proxies_bulk(make_proxies(bench.pool, 110, country="FR"))
     bench.storage.add_proxies_bulk(make_proxies(bench.pool, 10, country="DE", max_concurrency=2))
+    bench.storage.add_proxies_bulk(make_proxies(bench.pool, 110, country="FR"))
     asked = question(GERMAN if filtered else None, selector=selector, hints=hints)
     del asked["wanted"]
     rows = until_told(bench, 11, **{**asked, "limits": "0 64 600000"})
