@@ -3,6 +3,7 @@
 --
 -- Guarantees: each lease is as acquire grants it. Ids that are known are told of, and then no
 -- others are granted: a command sent twice leases once. Every refusal comes before the first write.
+-- When memory is full no more is leased than is swept.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
@@ -43,6 +44,7 @@
 --- @include "grant_lease"
 --- @include "lease_row"
 --- @include "sweep_more"
+--- @include "start_watch"
 --- @include "elapsed"
 --- @include "note_use"
 
@@ -78,16 +80,21 @@ local state = redis.call('HMGET', pool, 'name', 'v:' .. selector .. ':' .. diges
 if state[1] ~= pool_name then
   return redis.error_reply('PHAROX_POOL ' .. pool)
 end
-if not state[2] and digest ~= '' and read_program(ask) == false then
+local complete = state[2] and string.sub(state[2], -1) == '*'
+if digest ~= '' and not complete and read_program(ask) == false then
   return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
 end
 
-local reply = {-1, ''}
+local reply, asked = {-1, ''}, {}
 for at = ids, #ARGV do
   local id = ARGV[at]
   if #id ~= 22 or not string.find(id, '^%x+%-%x+%-%x+$') then
     return redis.error_reply('PHAROX_ARGUMENT ' .. id)
   end
+  if asked[id] then
+    return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
+  end
+  asked[id] = true
   local known, void = read_lease(redis.call('GET', pool .. ':lease:' .. id), id, ms)
   if void or known and known.consumer and known.consumer ~= consumer then
     return redis.error_reply('PHAROX_LEASE_CONFLICT ' .. id)
@@ -102,6 +109,7 @@ for at = ids, #ARGV do
   end
 end
 if #reply > 2 then
+  reply[1] = 0
   return reply
 end
 
@@ -114,26 +122,43 @@ if distinct == '1' then
     ask.skip[id] = true
   end
 end
-local more = true
-while more do
-  more = sweep_more(ask)
+ask.watch = start_watch(us)
+local room = #ARGV - ids + 1
+local due = redis.call('ZRANGE', pool .. ':expiry', 0, 0, 'WITHSCORES')
+if due[1] and tonumber(due[2]) <= ms then
+  --- @include "memory_full"
+  local full, before = memory_full(pool), redis.call('ZCARD', pool .. ':expiry')
+  local more = true
+  while more do
+    more = sweep_more(ask)
+  end
+  if more == nil then
+    return {0, from}
+  end
+  if full then
+    -- No more than was given back: the sweep has opened the way for every later write.
+    room = math.min(room, before - redis.call('ZCARD', pool .. ':expiry'))
+  end
 end
-if more == nil then
-  return {0, from}
-end
-ask.clean = true
-local watch = ask.watch
+ask.clean, ask.began = true, from
+local work = 5 * (ask.swept or 0)
 for at = ids, #ARGV do
   local granted = at - ids
   if granted > 0 then
-    if granted % 8 == 0 and elapsed(watch, 12 * granted) >= ask.chunk_us then
+    if granted >= room or (granted % 8 == 0 or not complete)
+        and elapsed(ask.watch, work) >= ask.chunk_us then
       reply[1] = 0
       break
     end
-    ask.from = ''
-    if not state[2] or string.sub(state[2], -1) ~= '*' then
+    if not ask.skip then
+      -- The one that was leased last may still be the best. If each comes once, all up to there
+      -- were looked at.
+      ask.from = ''
+    end
+    if not complete then
       -- It may have been registered or filled for the lease before.
       state[2] = redis.call('HGET', pool, 'v:' .. selector .. ':' .. digest)
+      complete = state[2] and string.sub(state[2], -1) == '*'
     end
   end
   local proxy, load, wait = pick(ask, state[2])
@@ -155,6 +180,8 @@ for at = ids, #ARGV do
   if ask.skip then
     ask.skip[proxy.id] = true
   end
+  -- A view's name is some three letters, and a write.
+  work = work + 12 + math.floor(#proxy.views / 3) + (complete and 0 or 100)
 end
 note_use(ask)
 return reply

@@ -173,8 +173,8 @@ class RedisStorage(IStorage):
         As many leases as there are matches free, each as :meth:`acquire_lease` grants it, best
         first. With ``distinct`` no proxy comes twice, also where it has room; without, they are
         what as many calls of :meth:`acquire_lease` would lease. A filter that Python must test (a
-        predicate) takes a scan for each lease. Raises as :meth:`acquire_lease`, unless some leases
-        were granted already: those are returned; and ``ValueError`` for the count.
+        predicate) takes a scan for each lease. Raises as :meth:`acquire_lease`, unless earlier
+        calls of the batch brought leases: those are returned; and ``ValueError`` for the count.
         """
         return self._run(
             batches.acquire_many(
@@ -218,8 +218,8 @@ class RedisStorage(IStorage):
     def release_leases(self, held: Sequence[Lease]) -> int:
         """End leases; how many this call ended. One trip, a script call per hundred of a pool.
 
-        Those that are over or unknown are left as they are. An error is raised after all that
-        could be released were.
+        Those that are over or unknown are left as they are, and those not counted that a command
+        ended whose reply was lost. An error is raised after all that could be released were.
         """
         return self._run(batches.release_many(self._context, held))
 

@@ -10,8 +10,9 @@
 -- `cursor` on, walks, registers. A registered view that is not complete is filled by whoever has
 -- the pool's turn (one chunk at a time, see fill_view); meanwhile, and for filters that are not
 -- registered, a walk over the selector's unfiltered view may find a match. Only who has the turn
--- walks further than 100 proxies. A filter is registered when its caller has seen it before, or
--- when a walk found nothing in its chunk. Bounded by chunk_us.
+-- walks further than 100 proxies. A walk of a batch goes on behind its last lease, and `began` is
+-- where its first was begun. A filter is registered when its caller has seen it before, or when a
+-- walk found nothing in its chunk. Bounded by chunk_us.
 local function search(ask, name, cursor)
   local pool, selector, digest = ask.pool, ask.selector, ask.digest
   local id
@@ -20,7 +21,7 @@ local function search(ask, name, cursor)
     return nil, 'malformed'
   end
   local wait = turn_wait(redis.call('HGET', pool, 'fill_at'), ask.us)
-  local my_turn, watch = wait == 0, start_watch(ask.us)
+  local my_turn, watch = wait == 0, ask.watch or start_watch(ask.us)
   if name and my_turn then
     cursor, wait = fill_view(ask, watch, name, digest, program, cursor)
     id = free_head(ask, name, cursor)
@@ -55,7 +56,7 @@ local function search(ask, name, cursor)
       end
       return found[1]
     end
-    if from == '' and ask.from == '' then
+    if (ask.began or from) == '' and ask.from == '' then
       return nil, 'none'
     end
   end

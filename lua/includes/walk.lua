@@ -3,8 +3,9 @@
 --- @include "rank_after"
 -- Look at the free proxies of a view in order, from behind `from` ("score id", "" = the head), and
 -- return the ids of the first `wanted` that a filter accepts (nil: any), with where to go on:
--- "" when the free ones are exhausted. Those in `skip` are passed over. Looks at 100 proxies, then on while the call has taken less
--- than `until_us`; it looks at the watch every 50. Third, how long it took. O(proxies looked at).
+-- "" when the free ones are exhausted. Those in `skip` are passed over. Looks at 100 proxies, then
+-- on while the call has taken less than `until_us`; it looks at the watch every 50. Third, how long
+-- it took. O(proxies looked at).
 local function walk(pool, name, program, from, wanted, watch, until_us, skip)
   local key = pool .. ':view:' .. name
   local rank, found, looked = 0, {}, 0

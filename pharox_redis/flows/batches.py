@@ -29,12 +29,12 @@ from pharox_redis.flows.base import (
     in_turns,
 )
 from pharox_redis.flows.choosing import no_pool
-from pharox_redis.flows.confirming import confirm, take_back
+from pharox_redis.flows.confirming import confirm, take_all_back
 from pharox_redis.flows.directory import consumer_id, pool_by_name
 from pharox_redis.flows.leasing import acquire, duration_ms, letter_of
 from pharox_redis.keys import lease_tail
 from pharox_redis.models import ProxyLease, new_lease_tail
-from pharox_redis.scripts import load
+from pharox_redis.scripts import Call, load
 
 ACQUIRE_MANY = load("acquire_many")
 RELEASE_MANY = load("release_many")
@@ -100,60 +100,63 @@ class _Batch:
 
     def fetch(self, pool: PoolRef, count: int) -> Flow[list[ProxyLease]]:
         """The leases. Raises ``PoolMismatchError`` if the first call finds another pool."""
-        hints, origin = self._ctx.hints(pool, self._letter, self._compiled.digest), ""
-        ids = [new_lease_tail() for _ in range(min(count, _AT_ONCE))]
-        while ids:
-            try:
-                reply = yield from self._call(pool, ids, hints, origin)
-            except PharoxError:
-                if not self._granted:
-                    raise
-                break
-            wait_us, origin, *rows = reply
-            left = count - len(self._granted)
-            if (wait_us < 0 and len(rows) < len(ids)) or not left:
-                break
-            if wait_us > 0:
-                yield Pause(wait_us / 1_000_000)
-            ids = [new_lease_tail() for _ in range(min(left, _AT_ONCE))]
+        ids: list[str] = []
+        try:
+            hints, origin = self._ctx.hints(pool, self._letter, self._compiled.digest), ""
+            while True:
+                left = count - len(self._granted)
+                ids = [new_lease_tail() for _ in range(min(left, _AT_ONCE))]
+                wait_us, origin, *rows = yield self._call(pool, ids, hints, origin)
+                yield from self._take(pool, rows)
+                if len(rows) == left or (wait_us < 0 and len(rows) < len(ids)):
+                    break
+                ids = []
+                if wait_us > 0:
+                    yield Pause(wait_us / 1_000_000)
+        except Interrupted:
+            given = [*(lease_tail(str(lease.id)) for lease in self._granted), *ids]
+            if given:
+                yield from take_all_back([(pool, tail) for tail in dict.fromkeys(given)])
+            raise
+        except PharoxError:
+            if not self._granted:
+                raise
         return self._granted
 
-    def _call(self, pool: PoolRef, ids: list[str], hints: str, origin: str) -> Flow[list[Any]]:
-        """One call's reply; its leases are added to those granted."""
+    def _call(self, pool: PoolRef, ids: list[str], hints: str, origin: str) -> Call:
         ctx = self._ctx
         taken = [str(lease.proxy_id) for lease in self._granted] if self._distinct else []
-        try:
-            reply: list[Any] = yield ACQUIRE_MANY(
-                pool.key,
-                *ids,
-                pool_name=self._name,
-                consumer=self._consumer,
-                duration_ms=self._span,
-                retention_ms=ctx.retention_ms,
-                selector=self._letter,
-                digest=self._compiled.digest,
-                program=self._compiled.program,
-                hints=hints,
-                limits=ctx.limits,
-                **{"from": origin},
-                taken=" ".join(taken),
-                distinct="1" if self._distinct else "",
-                token=ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
-            )
-            rows = reply[2:]
-            if ctx.settings.min_replicas and rows:
-                yield from confirm(ctx, pool, [(row[0], row[2]) for row in rows if not row[3]])
-            self._granted += yield from in_turns(
-                rows,
-                lambda row: decode_granted(
-                    ctx.proxy_model, pool.id, self._name, (pool.lease_id(row[0]), *row[1:])
-                ),
-            )
-        except Interrupted:
-            for tail in [*(lease_tail(str(lease.id)) for lease in self._granted), *ids]:
-                yield take_back(pool, tail)
-            raise
-        return reply
+        return ACQUIRE_MANY(
+            pool.key,
+            *ids,
+            pool_name=self._name,
+            consumer=self._consumer,
+            duration_ms=self._span,
+            retention_ms=ctx.retention_ms,
+            selector=self._letter,
+            digest=self._compiled.digest,
+            program=self._compiled.program,
+            hints=hints,
+            limits=ctx.limits,
+            **{"from": origin},
+            taken=" ".join(taken),
+            distinct="1" if self._distinct else "",
+            token=ctx.callers.open_claim(pool.id, ctx.settings.claim_seconds),
+        )
+
+    def _take(self, pool: PoolRef, rows: list[Any]) -> Flow[None]:
+        """Add the leases of a reply to those granted."""
+        ctx = self._ctx
+        if ctx.settings.min_replicas:
+            live = [(row[0], row[2]) for row in rows if row[3] == ""]
+            if live:
+                yield from confirm(ctx, pool, live)
+        self._granted += yield from in_turns(
+            rows,
+            lambda row: decode_granted(
+                ctx.proxy_model, pool.id, self._name, (pool.lease_id(row[0]), *row[1:])
+            ),
+        )
 
 
 def _one_by_one(
@@ -169,7 +172,7 @@ def _one_by_one(
     """Where Python must decide (a predicate), each lease is a scan of its own."""
     granted: list[ProxyLease] = []
     while len(granted) < count:
-        without = {lease.proxy_id for lease in granted} if distinct else set()
+        without = {str(lease.proxy_id) for lease in granted} if distinct else set()
         try:
             lease, _ = yield from acquire(
                 ctx,
@@ -182,8 +185,13 @@ def _one_by_one(
                 without=without,
             )
         except Interrupted:
-            for known in granted:
-                yield take_back(ctx.pool_ref(_pool_of(known)), lease_tail(str(known.id)))
+            if granted:
+                yield from take_all_back(
+                    [
+                        (ctx.pool_ref(_pool_of(known)), lease_tail(str(known.id)))
+                        for known in granted
+                    ]
+                )
             raise
         except PharoxError:
             if not granted:
@@ -196,10 +204,11 @@ def _one_by_one(
 
 
 def release_many(ctx: Context, held: Sequence[Lease]) -> Flow[int]:
-    """End leases; how many this ended. A trip for all pools' hundreds together.
+    """End leases; how many this ended. A trip for all pools' hundreds together, and another for
+    what a chunk's time was too short for.
 
-    Leases that do not name their pool take a trip each, and so do those whose pool's id is not that
-    of the lease. What fails is raised after all others were released.
+    Where leases do not name their pool, or their ids are not that pool's, the directory is asked
+    once, if the cache does not know. What fails is raised after all others were released.
     """
     by_pool: defaultdict[PoolRef, list[Lease]] = defaultdict(list)
     strays: list[Lease] = []
@@ -209,40 +218,48 @@ def release_many(ctx: Context, held: Sequence[Lease]) -> Flow[int]:
             by_pool[ref].append(lease)
         else:
             strays.append(lease)
-    chunks = [(ref, some) for ref, all_ in by_pool.items() for some in in_chunks(all_, _AT_ONCE)]
-    calls = [
-        RELEASE_MANY(
-            ref.key,
-            *(text for lease in some for text in (lease_tail(str(lease.id)), str(lease.proxy_id))),
-            retention_ms=ctx.retention_ms,
-        )
-        for ref, some in chunks
-    ]
-    if not calls:
-        replies = []
-    elif len(calls) == 1:
-        replies = [(yield calls[0])]
-    else:
-        replies = yield list(calls)
+    if strays:
+        for ref, lease in (yield from leases.pools_of_leases(ctx, strays)):
+            by_pool[ref].append(lease)
+    todo = [(ref, some) for ref, all_ in by_pool.items() for some in in_chunks(all_, _AT_ONCE)]
     ended, failed = 0, list[PharoxError]()
-    for (ref, some), reply in zip(chunks, replies, strict=True):
-        if isinstance(reply, PharoxError):
-            failed.append(reply)
-            continue
-        ended += reply.count(1)
-        failed += [
-            CorruptRecordError(f"Lease {lease.id} of pool {ref.id} cannot be read.")
-            for lease, told in zip(some, reply, strict=True)
-            if told < 0
+    while todo:
+        calls = [
+            RELEASE_MANY(
+                ref.key,
+                *(
+                    text
+                    for lease in some
+                    for text in (lease_tail(str(lease.id)), str(lease.proxy_id))
+                ),
+                retention_ms=ctx.retention_ms,
+                chunk_us=ctx.chunk_us,
+            )
+            for ref, some in todo
         ]
-    for lease in strays:
-        try:
-            ended += (yield from leases.release(ctx, lease)).ended
-        except PharoxError as error:
-            failed.append(error)
+        replies = [(yield calls[0])] if len(calls) == 1 else (yield list(calls))
+        left: list[tuple[PoolRef, list[Lease]]] = []
+        for (ref, some), reply in zip(todo, replies, strict=True):
+            if isinstance(reply, PharoxError):
+                failed.append(reply)
+                continue
+            ended += reply.count(1)
+            failed += [
+                CorruptRecordError(f"Lease {lease.id} of pool {ref.id} cannot be read.")
+                for lease, told in zip(some, reply, strict=False)
+                if told < 0
+            ]
+            if len(reply) < len(some):
+                left.append((ref, some[len(reply) :]))
+        todo = left
     if failed:
         raise failed[0]
     return ended
+
+
+def _names_of(lease: Lease) -> tuple[str, str]:
+    """What ``release_many`` is told of a lease."""
+    return lease_tail(str(lease.id)), str(lease.proxy_id)
 
 
 def _pool_of(lease: Lease) -> UUID:

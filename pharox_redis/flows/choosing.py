@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from pharox.exceptions import PoolNotFoundError
 from pharox.models import ProxyFilters
@@ -52,7 +51,7 @@ def offer(
     ask: Callable[[Question], Call],
     token: str,
     probe: bool = False,
-    without: Collection[UUID] = (),
+    without: Collection[str] = (),
 ) -> Flow[tuple[PoolRef, Any]]:
     """The pool and the script's answer (None: no candidate passed). A stale cache is refreshed
     once; then ``PoolNotFoundError``."""
@@ -107,7 +106,7 @@ def _scan(
     letter: str,
     ask: Callable[[Question], Call],
     token: str,
-    without: Collection[UUID],
+    without: Collection[str],
 ) -> Flow[Any]:
     limit, tested = ctx.settings.predicate_scan_limit, 0
     for _ in range(_RESTARTS):
@@ -131,6 +130,8 @@ def _scan(
                 continue
             _, origin, *candidates = reply
             for proxy_id, document, fields, leases in candidates:
+                if proxy_id in without:
+                    continue
                 if tested >= limit:
                     raise PredicateScanLimitError(
                         f"The predicate refused {tested} proxies of pool {pool_name!r}; "
@@ -140,7 +141,7 @@ def _scan(
                 if tested % AT_ONCE == 0:
                     yield BREATH
                 proxy = decode_proxy(ctx.proxy_model, pool.id, proxy_id, document, fields, leases)
-                if proxy.id in without or not filters.matches(proxy):
+                if not filters.matches(proxy):
                     continue
                 answer = yield ask(Question(pool, "", "", f"{proxy_id} {fields[REVISION]}"))
                 if answer[0] != "taken":

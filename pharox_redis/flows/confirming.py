@@ -44,19 +44,30 @@ def confirm(
     if known and isinstance(acknowledged, int) and acknowledged >= wanted:
         return None
     if not own:
-        for tail, _ in leases:
-            yield take_back(pool, tail)
+        yield from take_all_back([(pool, tail) for tail, _ in leases])
     for reply in replies:
         if isinstance(reply, StorageAccessError):
             raise reply
     told = acknowledged if known and isinstance(acknowledged, int) else "no"
-    which = pool.lease_id(leases[0][0])
+    which = f"{pool.lease_id(leases[0][0])} was"
     if len(leases) > 1:
-        which += f" (and {len(leases) - 1} more)"
+        which = f"{pool.lease_id(leases[0][0])} and {len(leases) - 1} more were"
     raise NotReplicatedError(
-        f"Lease {which} was confirmed by {told} of {wanted} replicas "
+        f"Lease {which} confirmed by {told} of {wanted} replicas "
         f"(min_replicas) within {seconds} s; try again."
     )
+
+
+def take_all_back(leases: Sequence[tuple[PoolRef, str]]) -> Flow[None]:
+    """Take back leases of any pools, in one trip; what could not be, because its node was away, is
+    tried once more by itself: whoever drives the flow may insist on that."""
+    if len(leases) == 1:
+        yield take_back(*leases[0])
+        return
+    replies = yield [take_back(pool, tail) for pool, tail in leases]
+    for (pool, tail), reply in zip(leases, replies, strict=True):
+        if isinstance(reply, StorageUnavailableError):
+            yield take_back(pool, tail)
 
 
 def take_back(pool: PoolRef, tail: str) -> Call:

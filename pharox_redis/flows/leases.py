@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in
 from pharox_redis.flows.confirming import RELEASE
 from pharox_redis.flows.directory import all_pools, parse_tag
 from pharox_redis.flows.pools import parse_uuid
-from pharox_redis.keys import lease_tail
+from pharox_redis.keys import lease_prefix, lease_tail
 from pharox_redis.scripts import Call, load
 
 GET_LEASE = load("get_lease")
@@ -149,3 +150,21 @@ def _pools_of_lease(ctx: Context, lease_id: str) -> Flow[list[PoolRef]]:
         entries = yield from all_pools(ctx)
         known = {ref for _, ref in entries if lease_id.startswith(ref.prefix)}
     return list(known)
+
+
+def pools_of_leases(ctx: Context, held: Sequence[Lease]) -> Flow[list[tuple[PoolRef, Lease]]]:
+    """The pools that leases belong to by their ids, as pairs. A trip at most, for all of them."""
+
+    def by_prefix(refs: Iterable[PoolRef]) -> dict[str, set[PoolRef]]:
+        found: dict[str, set[PoolRef]] = {}
+        for ref in refs:
+            found.setdefault(ref.prefix, set()).add(ref)
+        return found
+
+    known = by_prefix(ref for _, ref in ctx.pools.items())
+    size = len(lease_prefix(UUID(int=0)))
+    texts = [(str(lease.id)[:size], lease) for lease in held]
+    if any(prefix not in known for prefix, _ in texts):
+        entries = yield from all_pools(ctx)
+        known = {**by_prefix(ref for _, ref in entries), **known}
+    return [(ref, lease) for prefix, lease in texts for ref in known.get(prefix, ())]

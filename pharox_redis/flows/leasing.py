@@ -95,11 +95,11 @@ def acquire(
     selector: SelectorStrategy | None,
     lease_id: UUID | None,
     want_stats: bool = False,
-    without: Collection[UUID] = (),
+    without: Collection[str] = (),
 ) -> Flow[Acquired]:
     """Lease the best free match. One trip in the steady state; errors as the storage's method.
 
-    ``without`` are proxies to pass over, which only a filter that Python must decide can.
+    ``without`` are ids of proxies to pass over, which only a filter that Python must decide can.
     """
     span = duration_ms(duration_seconds)
     letter = letter_of(selector)

@@ -23,6 +23,7 @@ from pharox.models import AcquireEventPayload, Lease, LeaseStatus, ProxyFilters
 from pharox_redis import (
     AsyncRedisProxyManager,
     AsyncRedisStorage,
+    ProxyLease,
     RedisStorage,
     Settings,
     StorageUnavailableError,
@@ -70,7 +71,14 @@ async def no_op(payload: AcquireEventPayload) -> None:
     await asyncio.sleep(0)
 
 
-Call = Callable[[AsyncRedisStorage], Coroutine[Any, Any, Lease | None]]
+Call = Callable[[AsyncRedisStorage], Coroutine[Any, Any, Lease | list[ProxyLease] | None]]
+
+
+async def give_back(storage: AsyncRedisStorage, granted: Lease | list[ProxyLease] | None) -> None:
+    if isinstance(granted, list):
+        assert await storage.release_leases(granted) == len(granted)
+    elif granted is not None:
+        await storage.release_lease(granted)
 
 
 async def with_the_manager(storage: AsyncRedisStorage) -> Lease | None:
@@ -106,6 +114,19 @@ async def found_and_created(storage: AsyncRedisStorage) -> Lease | None:
     return await storage.create_lease(proxy, "c", 60)
 
 
+async def in_a_batch(storage: AsyncRedisStorage) -> list[ProxyLease]:
+    return await storage.acquire_leases("a", "c", 60, 5)
+
+
+async def in_a_batch_of_many_calls(storage: AsyncRedisStorage) -> list[ProxyLease]:
+    """The more so where a chunk is short: eight leases a call."""
+    return await storage.acquire_leases("a", "c", 60, 120, distinct=False)
+
+
+async def in_a_batch_by_a_predicate(storage: AsyncRedisStorage) -> list[ProxyLease]:
+    return await storage.acquire_leases("a", "c", 60, 3, GERMAN)
+
+
 async def in_a_with_block(storage: AsyncRedisStorage) -> Lease | None:
     async with AsyncRedisProxyManager(storage).with_lease("a"):
         await asyncio.sleep(0)
@@ -121,6 +142,7 @@ async def in_a_with_block_that_retries(storage: AsyncRedisStorage) -> Lease | No
 CALLS: list[Call] = [
     *(with_the_manager, with_callbacks, with_retry, in_one_call, by_a_predicate),
     *(from_several, found_and_created, in_a_with_block, in_a_with_block_that_retries),
+    *(in_a_batch, in_a_batch_of_many_calls, in_a_batch_by_a_predicate),
 ]
 
 
@@ -131,16 +153,13 @@ async def cancel_everywhere(
     for wait in range(1, LONGEST):
         async with bed.storage(**settings) as storage:
             if not cold:
-                lease = await call(storage)
-                if lease is not None:
-                    await storage.release_lease(lease)
+                await give_back(storage, await call(storage))
                 assert bed.left() == []
             outcome = await cancelled_at(wait, moment, lambda storage=storage: call(storage), times)
             if times > 1:
                 await storage._driver.settle()
             assert outcome.cancelled == outcome.reached, f"wait {wait}"
-            if outcome.result is not None:
-                await storage.release_lease(outcome.result)
+            await give_back(storage, outcome.result)
             assert bed.left() == [], f"cancelled at wait {wait}"
             # The client still has both its connections.
             answers = await asyncio.gather(*(storage.get_pool_stats("a") for _ in range(2)))
@@ -198,6 +217,42 @@ def test_a_release_is_sent_all_the_same(bed: Bed, own: bool, moment: Moment) -> 
                 known = bed.there.get_lease(lease.id)
                 assert known is not None and known.status is LeaseStatus.RELEASED
             if not outcome.reached and wait > 2:
+                return
+        raise AssertionError("the release waits too often")
+
+    asyncio.run(main())
+    check_invariants(bed.there)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_batch_in_short_chunks(bed: Bed, moment: Moment) -> None:
+    """Cancelled between its calls, too: what the earlier ones brought goes back."""
+    waits = asyncio.run(
+        cancel_everywhere(bed, in_a_batch_of_many_calls, moment, False, chunk_ms=0.001)
+    )
+    assert waits > 15
+    check_invariants(bed.there)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("chunk_ms", [0.001, 2.0])
+def test_a_release_of_a_batch_is_sent_all_the_same(
+    bed: Bed, chunk_ms: float, moment: Moment
+) -> None:
+    async def main() -> None:
+        for wait in range(1, LONGEST):
+            async with bed.storage(chunk_ms=chunk_ms) as storage:
+                leases = await storage.acquire_leases("a", "c", 60, 110, distinct=False)
+                for lease in leases[::50]:
+                    lease.pool_id = None
+                outcome = await cancelled_at(
+                    wait,
+                    moment,
+                    lambda storage=storage, leases=leases: storage.release_leases(leases),
+                )
+                assert len(leases) == 110 and bed.left() == [], f"cancelled at wait {wait}"
+            if not outcome.reached:
+                assert wait > 1
                 return
         raise AssertionError("the release waits too often")
 

@@ -120,3 +120,28 @@ def test_at_the_same_time(
 
 def scripts_run(node: Node) -> int:
     return figure(node, "commandstats", "cmdstat_evalsha", "calls")
+
+
+async def batches(face: Face, count: int) -> int:
+    """Lease from every pool, and give all back at once; how many were ended."""
+    held: list[Any] = []
+    for number in range(count):
+        held += await face.storage.acquire_leases(f"pool {number}", "batch", 60, 3, distinct=False)
+    for lease in held[::7]:
+        lease.pool_id = None  # those it looks up
+    ended: int = await face.storage.release_leases(held)
+    return ended
+
+
+@valkey_only
+def test_a_batch_of_leases_of_all_pools(cluster: Cluster, mode: Flavour, prefix: str) -> None:
+    with (
+        Crew(mode, cluster.url, Settings(key_prefix=prefix, min_replicas=1)) as crew,
+        RedisStorage.from_url(cluster.url, Settings(key_prefix=prefix)) as storage,
+    ):
+        for number in range(MANY):
+            pool = storage.ensure_pool(f"pool {number}")
+            storage.add_proxies_bulk(make_proxies(pool, 1, max_concurrency=2))
+        for _ in range(2):
+            assert crew.call(batches, MANY) == 2 * MANY
+            assert storage.list_leases() == []

@@ -29,8 +29,8 @@ def test_quickstart_runs_and_prints_what_it_says(capsys: pytest.CaptureFixture[s
 
 
 def test_further_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """The blocks on acquire_lease and asyncio, in the place of the quickstart's."""
-    code = [compile(block, "README.md", "exec") for block in blocks()[1:3]]
+    """The blocks on acquire_lease, batches and asyncio, in the place of the quickstart's."""
+    code = [compile(block, "README.md", "exec") for block in blocks()[1:4]]
     with EmbeddedServer() as server, RedisStorage.from_url(server.url) as storage:
         pool = storage.ensure_pool("latam")
         storage.add_proxies_bulk(make_proxies(pool, 2, country="BR", host="192.0.2.9"))
@@ -41,6 +41,9 @@ def test_further_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
         exec(code[0], scope)
         assert scope["lease"] is not None
         exec(code[1], scope)
+        assert len(scope["leases"]) == 2
+        assert capsys.readouterr().out.splitlines()[2:] == ["2 released"]
+        exec(code[2], scope)
         asyncio.run(scope["main"](server.url))
         assert capsys.readouterr().out.startswith("http://192.0.2.9:")
         assert storage.list_leases() == []

@@ -101,6 +101,28 @@ def release(line: Line) -> Iterator[None]:
     assert known is not None and known.released_at is not None
 
 
+def acquire_batch(line: Line) -> Iterator[None]:
+    yield
+    leases = line.shaky.acquire_leases(line.pool.name, "worker", 60, 5)
+    assert len(leases) == 3 and set(line.leases()) == {lease.id for lease in leases}
+    assert {lease.proxy_id for lease in leases} == {proxy.id for proxy in line.proxies}
+
+
+def acquire_large_batch(line: Line) -> Iterator[None]:
+    line.sound.save_proxy(line.proxies[0].model_copy(update={"max_concurrency": None}))
+    yield
+    leases = line.shaky.acquire_leases(line.pool.name, "worker", 60, 250, distinct=False)
+    assert len(leases) == 250 and set(line.leases()) == {lease.id for lease in leases}
+
+
+def release_batch(line: Line) -> Iterator[None]:
+    line.sound.save_proxy(line.proxies[0].model_copy(update={"max_concurrency": None}))
+    leases = line.sound.acquire_leases(line.pool.name, "worker", 60, 120, distinct=False)
+    yield
+    assert 0 <= line.shaky.release_leases(leases) <= 120  # what was lost is not counted
+    assert line.leases() == []
+
+
 def sweep(line: Line) -> Iterator[None]:
     lease = line.sound.acquire_lease(line.pool.name, "worker", 60)
     assert lease is not None
@@ -201,6 +223,9 @@ OPERATIONS: list[Operation] = [
     acquire_with_predicate,
     stock_manager,
     release,
+    acquire_batch,
+    acquire_large_batch,
+    release_batch,
     sweep,
     find,
     health_record,

@@ -491,6 +491,70 @@ class Fleet(RuleBasedStateMachine):
     def acquire_favourite(self, wish: int) -> None:
         self.acquire("manager", "p", "default", *self.wish(wish), False)
 
+    @rule(
+        name=st.sampled_from(["p", "p", "p", "q", "r"]),
+        consumer=st.sampled_from(CONSUMERS),
+        wish=wishes,
+        second=clients,
+        count=st.sampled_from([1, 2, 3, 5, 9, 101, 130]),
+        distinct=st.booleans(),
+        kept=st.integers(0, 3),
+    )
+    def acquire_batch(
+        self,
+        name: str,
+        consumer: str,
+        wish: Any,
+        second: bool,
+        count: int,
+        distinct: bool,
+        kept: int,
+    ) -> None:
+        """Take many at once, and give all but a few of them back at once, to either client."""
+        filters, selector = self.wish(wish)
+        pool = next((each.id for each in self.pools() if each.name == name), None)
+        own = self.claimed is not None and self.claimed[1] == pool
+        self.let_go(second, own)
+        if own:
+            self.claimed = None
+        storage, before = self.real(second), len(self.leases)
+        got, wanted = self.agree2(
+            lambda: storage.acquire_leases(
+                name, consumer, 300, count, filters, selector, distinct=distinct
+            ),
+            lambda: self.model.acquire_leases(
+                name, consumer, 300, count, filters, selector, distinct=distinct
+            ),
+        )
+        if got is None or wanted is None:
+            assert got is wanted
+            return
+        assert [each.proxy_id for each in got] == [lease.proxy_id for lease, _ in wanted]
+        for lease, (model_lease, as_leased) in zip(got, wanted, strict=True):
+            assert lease.proxy.model_dump() == as_leased
+            self.granted(lease, model_lease, None)
+        back = self.leases[before + kept :]
+        ended = self.real(not second).release_leases([lease for lease, _ in back])
+        assert ended == len(back)
+        for _, model_lease in back:
+            self.model.release_lease(model_lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(chosen=st.lists(picks, max_size=6), stray=st.booleans(), second=clients)
+    def release_batch(self, chosen: list[int], stray: bool, second: bool) -> None:
+        """Live ones, ended ones, the same twice, of several pools, gone with their pools."""
+        pairs = [self.leases[-1 - pick % len(self.leases)] for pick in chosen]
+        held = [got.model_copy(update={"pool_id": None} if stray else {}) for got, _ in pairs]
+        ended = self.real(second).release_leases(held)
+        live = {lease.id for lease in self.model.list_leases()}
+        live |= {lease.id for lease in self.model.due()}
+        unswept = {wanted.id for _, wanted in pairs} & live
+        assert len(unswept) >= ended >= len(unswept - {lease.id for lease in self.model.due()}), (
+            "those that are over may have been swept"
+        )
+        for _, wanted in pairs:
+            self.model.release_lease(wanted)
+
     def ask(self, name: str, filters: Any, selector: Any, second: bool) -> Proxy | None:
         self.let_go(second, True)
         got, wanted = self.agree(lambda s: s.find_available_proxy(name, filters, selector), second)

@@ -76,6 +76,17 @@ def acquire_after_a_find(bench: Bench) -> dict[str, Any]:
     return bench.acquire_args(token="caller-1")
 
 
+def acquire_many(bench: Bench) -> dict[str, Any]:
+    args = {**bench.acquire_args(), "taken": "", "distinct": "1"}
+    return {k: args[k] for k in args if k not in ("lease_id", "wanted", "want_stats")}
+
+
+def acquire_many_filtered(bench: Bench) -> dict[str, Any]:
+    asked = question(GERMAN, selector="u")
+    del asked["wanted"]
+    return {**acquire_many(bench), **asked, "token": "caller-1", "distinct": ""}
+
+
 def find(bench: Bench) -> dict[str, Any]:
     return bench.find_args()
 
@@ -132,6 +143,8 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "acquire, filtered": ("acquire", acquire_filtered),
     "acquire, wanted": ("acquire", acquire_wanted),
     "acquire, after a find": ("acquire", acquire_after_a_find),
+    "acquire_many": ("acquire_many", acquire_many),
+    "acquire_many, filtered, after a find": ("acquire_many", acquire_many_filtered),
     "add_health": ("add_health", add_health),
     "candidates": ("candidates", candidates),
     "create_lease": ("create_lease", create_lease),
@@ -164,6 +177,7 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "purge_proxy": ("purge_proxy", lambda bench: {"proxy_id": bench.id()}),
     "release": ("release", release),
     "release, void": ("release", release_void),
+    "release_many": ("release_many", lambda bench: {"retention_ms": 1000, "chunk_us": 1000}),
     "save_pool": (
         "save_pool",
         lambda bench: {
@@ -186,6 +200,12 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
 TRUSTED = {
     *(("save_pool", "name"), ("save_pool", "document")),
     ("fence_pool", "mark"),
+}
+
+# What a call is about, besides its named arguments.
+RESTS: dict[str, Callable[[Bench], list[str]]] = {
+    "acquire_many": lambda bench: [bench.lease_id(), bench.lease_id()],
+    "release_many": lambda bench: [next(iter(bench.get("held", bench.id(1)))), bench.id(1)],
 }
 
 ARGUMENTS = [
@@ -248,7 +268,8 @@ def test_junk(bench: Bench, case: str, argument: str) -> None:
         try:
             changed = True
             args = {**valid(bench), argument: value}
-            changed = attempt(bench, name, key=key, **args)
+            rest = RESTS[name](bench) if name in RESTS else []
+            changed = attempt(bench, name, *rest, key=key, **args)
             if changed and name == "fence_proxy":  # fences need no model: sweeps clear them away
                 assert value in bench.get("gone")
                 bench.call("sweep", limits=LIMITS)
@@ -301,6 +322,17 @@ def test_junk_ids(bench: Bench) -> None:
     with bench.unchanged():
         assert bench.call("get_proxies", *IDS) == [""] * len(IDS)
     bench.refused("PHAROX_ARGUMENT", "get_proxies", *["x"] * 501)
+
+
+def test_junk_ids_of_a_batch(bench: Bench) -> None:
+    """Those of another pool are refused; what begins as it should is as good as any."""
+    args = {"retention_ms": 1000, "chunk_us": 1000}
+    start_again(bench)
+    for value in IDS:
+        for ids in ([value], [bench.lease_id(), value]):
+            assert not attempt(bench, "acquire_many", *ids, **acquire_many(bench))
+        told = bench.call("release_many", value, value, bench.lease_id(), value, **args)
+        assert told == [0, 0]
 
 
 def test_junk_ids_of_a_hidden_pool(bench: Bench) -> None:

@@ -86,7 +86,10 @@ def test_a_life_of_a_pool(storage: RedisStorage) -> None:
             leases += [lease] if lease else []
             if found:
                 leases.append(storage.create_lease(found, "consumer", 60))
+        leases += storage.acquire_leases("pool", "consumer", 60, 3, filters, selector)
     assert len(leases) > 20
+    assert storage.release_leases(leases[-2:]) == 2
+    del leases[-2:]
     storage.apply_health_check_result(
         HealthCheckResult(
             proxy_id=proxies[3].id,

@@ -105,6 +105,8 @@ def scrape(world: World, storage: RedisStorage) -> None:
             lease = storage.acquire_lease(POOL, "worker", 30, filters, selector)
             assert lease is not None and lease.proxy.credentials is not None
             storage.release_lease(lease)
+    leases = storage.acquire_leases(POOL, "worker", 30, 3, GERMAN)
+    assert len(leases) == 3 and storage.release_leases(leases) == 3
     # The same id again; and one of each kind of find, the last by a predicate.
     again = new_lease_id(world.pool.id)
     for _ in range(2):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from pharox.exceptions import ProxyNotFoundError
+from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
 from pharox.models import (
     Lease,
     LeaseStatus,
@@ -38,6 +39,7 @@ class Oracle(InMemoryStorage):
         self._rounds: dict[UUID, int] = {}
         self._round = 0
         self._forgotten: set[UUID] = set()
+        self._passed_over: set[UUID] = set()
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -101,10 +103,44 @@ class Oracle(InMemoryStorage):
                     self._end(due[:excess])
         return super().create_lease(proxy, consumer_name, duration_seconds)  # type: ignore[arg-type]
 
+    def acquire_leases(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        count: int,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        distinct: bool = True,
+    ) -> list[tuple[Lease, dict[str, Any]]]:
+        """Our own: that many finds and creates in order, without those already taken if they are
+        to be ``distinct``; until there is none. Each with its proxy as it was leased."""
+        if pool_name not in self._pool_name_to_id:
+            raise PoolNotFoundError(pool_name)
+        made: list[tuple[Lease, dict[str, Any]]] = []
+        self._passed_over = set()
+        try:
+            while len(made) < count:
+                proxy = self.find_available_proxy(pool_name, filters, selector)
+                if proxy is None:
+                    break
+                lease = self.create_lease(proxy, consumer_name, duration_seconds)
+                leased = {**proxy.model_dump(), "current_leases": proxy.current_leases + 1}
+                made.append((lease, leased))
+                if distinct:
+                    self._passed_over.add(proxy.id)
+        finally:
+            self._passed_over = set()
+        return made
+
     def _apply_selector(
         self, pool_id: UUID, available: list[Proxy], strategy: SelectorStrategy
     ) -> Proxy | None:
         """``least_used`` ties: milliseconds, then id."""
+        available = [proxy for proxy in available if proxy.id not in self._passed_over]
+        if not available:
+            return None
         if strategy == SelectorStrategy.LEAST_USED:
             return min(
                 available,
