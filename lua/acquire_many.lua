@@ -42,6 +42,7 @@
 --- @include "drop_claim"
 --- @include "pick"
 --- @include "grant_lease"
+--- @include "catch_up"
 --- @include "lease_row"
 --- @include "sweep_more"
 --- @include "start_watch"
@@ -116,8 +117,9 @@ end
 if token ~= '' then
   drop_claim(pool, token)
 end
+-- Those that this batch has parked stand where they were in the views until it catches up.
+ask.skip = {}
 if distinct == '1' then
-  ask.skip = {}
   for id in string.gmatch(taken, '%S+') do
     ask.skip[id] = true
   end
@@ -141,7 +143,7 @@ if due[1] and tonumber(due[2]) <= ms then
   end
 end
 ask.clean, ask.began = true, from
-local work = 5 * (ask.swept or 0)
+local work, later = 5 * (ask.swept or 0), {}
 for at = ids, #ARGV do
   local granted = at - ids
   if granted > 0 then
@@ -150,13 +152,14 @@ for at = ids, #ARGV do
       reply[1] = 0
       break
     end
-    if not ask.skip then
+    if distinct ~= '1' then
       -- The one that was leased last may still be the best. If each comes once, all up to there
       -- were looked at.
       ask.from = ''
     end
-    if not complete then
+    if ask.searched then
       -- It may have been registered or filled for the lease before.
+      ask.searched = nil
       state[2] = redis.call('HGET', pool, 'v:' .. selector .. ':' .. digest)
       complete = state[2] and string.sub(state[2], -1) == '*'
     end
@@ -175,13 +178,19 @@ for at = ids, #ARGV do
     id = ARGV[at], proxy_id = proxy.id, consumer = consumer,
     acquired = ms, expires = ms + duration, retention = retention,
   }
-  grant_lease(pool, proxy, load, lease, selector == 'r' and 'r' or '')
+  local parked = grant_lease(pool, proxy, load, lease, selector == 'r' and 'r' or '',
+    granted > 0 and later or nil)
   reply[#reply + 1] = lease_row(pool, lease, proxy, load + 1)
-  if ask.skip then
+  if parked or distinct == '1' then
     ask.skip[proxy.id] = true
+  end
+  if not parked and (selector == 'u' or selector == 'r' or proxy.max and load + 1 >= proxy.max) then
+    -- It has another place in the view now.
+    ask.page = nil
   end
   -- A view's name is some three letters, and a write.
   work = work + 12 + math.floor(#proxy.views / 3) + (complete and 0 or 100)
 end
+catch_up(later)
 note_use(ask)
 return reply

@@ -22,6 +22,8 @@
 --- @include "start_watch"
 --- @include "elapsed"
 --- @include "end_lease"
+--- @include "catch_up"
+--- @include "shorten_index"
 
 local pool = KEYS[1]
 local retention_ms = ARGV[1]
@@ -38,13 +40,19 @@ local retention = valid_span(retention_ms, 0)
 if not retention or not string.match(chunk_us, '^%d+$') or #ARGV % 2 == 1 or #ARGV > 202 then
   return redis.error_reply('PHAROX_ARGUMENT ' .. pool)
 end
-local told, watch = {}, start_watch(us)
+local told, watch, later = {}, start_watch(us), {long = {}}
 for at = items, #ARGV, 2 do
   if #told > 0 and #told % 8 == 0 and elapsed(watch, 20 * #told) >= tonumber(chunk_us) then
     break
   end
   local record = redis.call('GET', pool .. ':lease:' .. ARGV[at])
-  local ended = end_lease(pool, record, ARGV[at], ARGV[at + 1], ms, retention)
+  local ended = end_lease(pool, record, ARGV[at], ARGV[at + 1], ms, retention, later)
   told[#told + 1] = ended == nil and -1 or ended and 1 or 0
+end
+catch_up(later)
+for consumer, long in pairs(later.long) do
+  if long then
+    shorten_index(pool, consumer)
+  end
 end
 return told

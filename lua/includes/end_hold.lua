@@ -1,8 +1,9 @@
 --- @include "read_live"
 -- End one lease or claim ("!" and the caller's token) on a proxy; false if it is over already.
 -- Its entry in `expiry` is what makes a hold live, and removing it is the first write: that works
--- when memory is full and lets the later writes through. O(log n) in each view of the proxy.
-local function end_hold(pool, holder, id)
+-- when memory is full and lets the later writes through. With `later` the views of a proxy that is
+-- free again are put off (see put_off). O(log n) in each view of the proxy.
+local function end_hold(pool, holder, id, later)
   if redis.call('ZREM', pool .. ':expiry', holder .. ':' .. id) == 0 then
     return false
   end
@@ -29,7 +30,13 @@ local function end_hold(pool, holder, id)
       --- @include "score"
       rank = score(selector, proxy, 0)
     end
-    redis.call('ZADD', pool .. ':view:' .. name, 'XX', rank, id)
+    local view = pool .. ':view:' .. name
+    if later then
+      --- @include "put_off"
+      put_off(later, 'XX', view, rank, id)
+    else
+      redis.call('ZADD', view, 'XX', rank, id)
+    end
   end
   return true
 end

@@ -1,28 +1,39 @@
 -- The head of a view if it can be trusted as the best free match, and whether the view is lost
 -- (its key is gone, with its sentinel: evicted or deleted by hand). A view that is being filled
--- can be trusted up to its cursor where insertion order is its order. Proxies in ask.skip are
--- passed over: those that a batch has leased and that have room stand in front. O(skipped + log n).
+-- can be trusted up to its cursor where insertion order is its order. A batch passes over the
+-- proxies in ask.skip, which stand in front: it reads a page of heads, ask.page, and goes on in it
+-- until somebody clears it because the order may have changed. O(skipped + log n).
 local function free_head(ask, name, cursor)
-  local key, rank = ask.pool .. ':view:' .. name, ask.ahead or 0
-  local head = redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')
-  while ask.skip and ask.skip[head[1]] and head[2] ~= 'inf' do
-    local page = redis.call('ZRANGE', key, rank + 1, rank + 50, 'WITHSCORES')
-    local at = 1
-    rank = rank + 1
-    while page[at + 2] and ask.skip[page[at]] and page[at + 1] ~= 'inf' do
-      at, rank = at + 2, rank + 1
+  local key, page, at = ask.pool .. ':view:' .. name, nil, 1
+  if not ask.skip then
+    page = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  else
+    if ask.page and ask.page.key == key then
+      page, at = ask.page, ask.page.at
+    else
+      page = redis.call('ZRANGE', key, 0, 49, 'WITHSCORES')
+      page.rank = 0
     end
-    head = {page[at], page[at + 1]}
+    while ask.skip[page[at]] and page[at + 1] ~= 'inf' do
+      at = at + 2
+      if at == 101 then
+        local rank = page.rank + 50
+        page, at = redis.call('ZRANGE', key, rank, rank + 49, 'WITHSCORES'), 1
+        page.rank = rank
+      end
+    end
+    page.key, page.at = key, at
+    ask.page = page
   end
-  if not head[1] then
+  local id, score = page[at], page[at + 1]
+  if not id then
     return nil, true
   end
-  if head[2] == 'inf' then
+  if score == 'inf' then
     return nil, false
   end
-  if cursor == '*' or (ask.selector == 'f' and tonumber(head[2]) <= tonumber(cursor)) then
-    ask.ahead = rank
-    return head[1], false
+  if cursor == '*' or (ask.selector == 'f' and tonumber(score) <= tonumber(cursor)) then
+    return id, false
   end
   return nil, false
 end

@@ -45,7 +45,9 @@ local function pick(ask, state)
         more = sweep_more(ask) or false
       elseif proxy then
         rerank(pool, proxy, load, load, 'furl')
+        ask.page = nil
       else
+        ask.page = nil
         redis.call('ZREM', pool .. ':view:' .. (ask.view or ask.selector .. '0'), id)
         redis.call('ZREM', pool .. ':view:' .. ask.selector .. '0', id)
       end

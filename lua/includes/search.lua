@@ -16,6 +16,7 @@
 local function search(ask, name, cursor)
   local pool, selector, digest = ask.pool, ask.selector, ask.digest
   local id
+  ask.searched = true
   local program = read_program(ask)
   if program == false then
     return nil, 'malformed'
@@ -24,6 +25,7 @@ local function search(ask, name, cursor)
   local my_turn, watch = wait == 0, ask.watch or start_watch(ask.us)
   if name and my_turn then
     cursor, wait = fill_view(ask, watch, name, digest, program, cursor)
+    ask.page = nil
     id = free_head(ask, name, cursor)
     if id then
       return id
