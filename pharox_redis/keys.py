@@ -66,7 +66,11 @@ class Keys:
 
         So many stay compact up to some 130,000 proxies, and cost little where there are few.
         """
-        return f"{self.root}:proxies:{int(proxy_id[-3:], 16) & 1023:03x}"
+        try:
+            bucket = int(proxy_id[-3:], 16) & 1023
+        except ValueError:
+            bucket = 0  # no proxy has such an id
+        return f"{self.root}:proxies:{bucket:03x}"
 
     # -- one pool ------------------------------------------------------------------------------
 
