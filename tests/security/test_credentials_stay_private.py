@@ -570,7 +570,7 @@ def test_an_error_that_quotes_a_command_is_not_handed_on(
         return refuse()
 
     blocking = isinstance(storage, RedisStorage)
-    monkeypatch.setattr(storage._driver, "_send", refuse if blocking else refuse_later)
+    monkeypatch.setattr(storage._driver._link, "call", refuse if blocking else refuse_later)
     planted.fails("quoting", PharoxError, lambda: storage.acquire_lease(POOL, "worker", 30))
     planted.fails("quoting", PharoxError, lambda: storage.get_pool(planted.pool.id))
 
