@@ -35,8 +35,8 @@ class Entry:
     measure: Section
 
 
-# The big pools come last: what a server does in the background after a million deletes (rewriting its
-# log, freeing memory) takes a core from whatever is measured beside it.
+# The big pools come last: what a server does in the background after a million deletes (rewriting
+# its log, freeing memory) takes a core from whatever is measured beside it.
 SECTIONS: tuple[Entry, ...] = (
     Entry("pairs", "pairs of one client", pairs),
     Entry("contention", "processes that contend for proxies", contention),
