@@ -6,10 +6,8 @@ they were asked for. A section that fails costs its own rows only.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from pharox_redis.benchmark.sections.registry import SECTIONS, Entry
 from pharox_redis.cli.output import describe, error_console, mask_url
 from pharox_redis.connecting import connect
 from pharox_redis.embedded import EmbeddedServerError
+from pharox_redis.signals import sigterm_like_ctrl_c
 
 PROFILES = {profile.name: profile for profile in (SMALL, FULL)}
 
@@ -156,19 +155,6 @@ def masked(text: str, options: Options) -> str:
         for secret in filter(None, (password, unquote(password))):
             text = text.replace(secret, "***")
     return text
-
-
-@contextmanager
-def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that it is cleaned up after, too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _wide_console() -> Console:

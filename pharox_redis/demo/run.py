@@ -7,13 +7,10 @@ leases are recovered, lease every proxy up to its limit once more, and judge wha
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from pharox_redis.demo.report import DEMO, Results, problems
 from pharox_redis.demo.summary import show
 from pharox_redis.demo.worker import JOBS, Lessee, Sabotage
 from pharox_redis.embedded import EmbeddedServer
+from pharox_redis.signals import sigterm_like_ctrl_c
 
 THREADS = 3
 START_TIMEOUT = 30.0
@@ -56,7 +54,7 @@ def run(options: Options, console: Console) -> int:
     if options.workers < 2 or options.seconds <= 0:
         raise ValueError("the demo needs at least two workers, and time for them to work")
     try:
-        with _sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="pharox-demo-") as folder:
+        with sigterm_like_ctrl_c(), tempfile.TemporaryDirectory(prefix="pharox-demo-") as folder:
             results = Demo(options, console, Path(folder)).run()
     except KeyboardInterrupt:
         console.print("interrupted; every process of the demo was ended", style="yellow")
@@ -67,18 +65,6 @@ def run(options: Options, console: Console) -> int:
     found = problems(results)
     show(console, results, found)
     return 1 if found else 0
-
-
-@contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Demo:
