@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,9 +24,10 @@ from pharox_redis.embedded import EmbeddedServer
 from tests.support.blocking import AnyStorage
 from tests.support.flavours import FLAVOURS, Maker
 from tests.support.invariants import check_invariants
+from tests.support.own_servers import REDIS_SERVER, started_redis
+from tests.support.ports import free_ports, on_free_ports
 
 TEST_URL = os.environ.get("PHAROX_REDIS_TEST_URL")
-REDIS_SERVER = shutil.which("redis-server")
 REAL_TARGETS = ["valkey"] + (["redis"] if TEST_URL or REDIS_SERVER else [])
 TARGETS = ["fake", *REAL_TARGETS]
 # What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
@@ -87,22 +86,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if TEST_URL:
         yield TEST_URL
         return
-    assert REDIS_SERVER
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [REDIS_SERVER, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-        cwd=tmp_path_factory.mktemp("redis"),
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout
-    for line in server.stdout:
-        if b"Ready to accept connections" in line:
-            break
+    directory = tmp_path_factory.mktemp("redis")
+
+    def start() -> tuple[subprocess.Popen[bytes], int]:
+        (port,) = free_ports(1)
+        return started_redis(port, ["--save", ""], directory), port
+
+    server, port = on_free_ports(start)
     yield f"redis://127.0.0.1:{port}/0"
     server.terminate()
     server.wait(10)
+    assert server.stdout
     server.stdout.close()
 
 

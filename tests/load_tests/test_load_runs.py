@@ -16,7 +16,6 @@ import pytest
 import redis
 import yaml
 
-from pharox_redis.embedded import PORTS
 from tests.load_tests.processes import (
     ALL_STARTED,
     HEADLESS,
@@ -27,6 +26,7 @@ from tests.load_tests.processes import (
     Run,
     started,
 )
+from tests.support.ports import free_ports
 
 # Each run keeps a core busy for some seconds, so they take turns.
 pytestmark = pytest.mark.xdist_group("load")
@@ -155,7 +155,7 @@ def composed(service: str, **values: str) -> list[str]:
 def distributed(url: str, prefix: str, report: Path) -> Iterator[tuple[Run, Run, Run]]:
     """A master and two workers by the compose file, but for addresses, size and time."""
     values = {"users": "24", "run_time": "4s", "html": str(report), "host": url}
-    port = str(secrets.choice(PORTS))
+    (port,) = map(str, free_ports(1))
     near = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", *SHORT]
     far = [*composed("load-worker", master_host="127.0.0.1"), f"--master-port={port}"]
     with (
