@@ -24,6 +24,7 @@ from pharox_redis.embedded import EmbeddedServer
 from tests.support.blocking import AnyStorage
 from tests.support.flavours import FLAVOURS, Maker
 from tests.support.invariants import check_invariants
+from tests.support.matrix import has_both, mark_slow, put_into_groups
 from tests.support.own_servers import REDIS_SERVER, started_redis
 from tests.support.ports import free_ports, on_free_ports
 
@@ -33,9 +34,6 @@ TARGETS = ["fake", *REAL_TARGETS]
 # What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
 # test has the marker ``async_on_redis``. The suite's time is the reason.
 ASYNC_TARGETS = ["fake", "valkey"]
-# The first are about scripts and keys, which a storage is only there to make; in aio a blocking one
-# looks on.
-ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/")
 
 StorageFactory = Callable[..., AnyStorage]
 
@@ -51,9 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Servers and flavours are one parameter: ``fake``, ``fake-async``, ``valkey``, ..."""
     asked, test = metafunc.fixturenames, metafunc.definition
-    both = "flavour" in asked and not (
-        test.get_closest_marker("blocking_only") or test.nodeid.startswith(ONE_FLAVOUR)
-    )
+    both = "flavour" in asked and has_both(test)
     for name, targets in (("target", TARGETS), ("real_target", REAL_TARGETS)):
         if name in asked:
             if "flavour" not in asked:
@@ -71,6 +67,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             return
     if "flavour" in asked:
         metafunc.parametrize("flavour", FLAVOURS if both else FLAVOURS[:1], indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # the markers are looked at by those that come after
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Some combinations are left to the slow run, and neighbours share a process."""
+    mark_slow(items, TARGETS)
+    put_into_groups(items)
 
 
 @pytest.fixture(scope="session")
