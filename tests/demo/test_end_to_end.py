@@ -37,8 +37,16 @@ def test_a_run_passes() -> None:
 @pytest.mark.parametrize(
     ("sabotage", "complaints"),
     [
-        (Sabotage.UNLEASED_FETCH, [r"requests went through a proxy without a lease on it"]),
-        (Sabotage.SHARED_LEASE, [r"leases were used by two fetches at once"]),
+        pytest.param(
+            Sabotage.UNLEASED_FETCH,
+            [r"requests went through a proxy without a lease on it"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            Sabotage.SHARED_LEASE,
+            [r"leases were used by two fetches at once"],
+            marks=pytest.mark.slow,
+        ),
         (
             Sabotage.LEAKED_LEASE,
             [r"3 leases were never given back", r"3 leases were still active at the end"],
@@ -73,8 +81,8 @@ def in_session(session: int) -> list[str]:
     ("stop", "moment"),
     [
         (signal.SIGINT, "12 forward proxies"),
-        (signal.SIGINT, "workers of 3 threads"),
-        (signal.SIGINT, "SIGKILL"),
+        pytest.param(signal.SIGINT, "workers of 3 threads", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "SIGKILL", marks=pytest.mark.slow),
         (signal.SIGTERM, "workers of 3 threads"),
     ],
 )

@@ -108,8 +108,17 @@ def plant(plan: Callable[[redis.Redis, str], None], url: str, prefix: str) -> No
     ("plan", "blamed"),
     [
         (limits_are_taken_away, r"limit exceeded: proxy \S+ had \d+ leases at"),
-        (leases_are_taken_out_of_expiry, r"lease stuck: lease \S+ (still )?holds proxy"),
-        (leases_are_given_to_nobody, r"lease lost: lease stranger on proxy \S+ is nobody"),
+        # What the judge makes of each kind of damage is in test_judging.py.
+        pytest.param(
+            leases_are_taken_out_of_expiry,
+            r"lease stuck: lease \S+ (still )?holds proxy",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            leases_are_given_to_nobody,
+            r"lease lost: lease stranger on proxy \S+ is nobody",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_violation_fails_the_run(

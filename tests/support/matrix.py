@@ -50,8 +50,9 @@ def mark_slow(items: Iterable[pytest.Item], targets: Sequence[str]) -> None:
         )
         if server is None:
             continue
-        if "flavour" in params and has_both(item):
-            left_out = (server, params["flavour"]) not in normal
+        flavour = params.get("flavour") or params.get("maker")
+        if flavour and has_both(item):
+            left_out = (server, flavour) not in normal
         else:
             left_out = server == "fake" and item.nodeid.startswith("tests/scripts/")
         if left_out:
