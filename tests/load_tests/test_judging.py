@@ -362,6 +362,11 @@ def parked_by_hand(bench: Bench) -> None:
     bench.storage.client.zadd(f"{bench.keys.root}:view:f0", {str(lease.proxy_id): "+inf"})
 
 
+def counted_twice_by_hand(bench: Bench) -> None:
+    """More leases beside others than there are leases: figures below 0, which nobody can read."""
+    bench.storage.client.sadd(f"{bench.keys.root}:extra", "nobody:2", "nobody:3")
+
+
 def deactivated_by_hand(bench: Bench) -> None:
     pool = bench.storage.get_pool_by_name("load")
     assert pool is not None
@@ -380,6 +385,7 @@ def deactivated_by_hand(bench: Bench) -> None:
         (forgotten, {"lease lost"}),
         (without_limit, {"limit exceeded"}),
         (parked_by_hand, {"keys disagree", "figures wrong"}),
+        (counted_twice_by_hand, {"lease stuck", "figures wrong"}),
         (deactivated_by_hand, {"save lost"}),
     ],
 )

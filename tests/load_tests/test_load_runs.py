@@ -85,7 +85,7 @@ def leases_are_taken_out_of_expiry(client: redis.Redis, pool: str) -> None:
 
 def leases_are_given_to_nobody(client: redis.Redis, pool: str) -> None:
     """They are there, whole, for longer than the run."""
-    ends = int(time.time() * 1000) + 6_000
+    ends = int(time.time() * 1000) + 15_000
     for proxy in client.zrandmember(f"{pool}:proxies", SEVERAL):
         client.zadd(f"{pool}:held:{proxy}", {"stranger": ends})
         client.zadd(f"{pool}:expiry", {f"stranger:{proxy}": ends})
