@@ -338,7 +338,7 @@ def leased_by_hand(bench: Bench) -> None:
 
 
 def ended_by_somebody_else(bench: Bench) -> None:
-    lease, _ = bench.acquire()
+    lease, _ = bench.acquire(1)
     bench.storage.release_lease(lease)
 
 
@@ -349,7 +349,7 @@ def forgotten(bench: Bench) -> None:
 
 
 def without_limit(bench: Bench) -> None:
-    lease, _ = bench.acquire()
+    lease, _ = bench.acquire(1)
     bench.storage.client.hdel(f"{bench.keys.root}:proxy:{lease.proxy_id}", "max")
     bench.storage.client.zadd(f"{bench.keys.root}:view:f0", {str(lease.proxy_id): 1})
     again, _ = bench.acquire()
