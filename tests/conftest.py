@@ -4,7 +4,8 @@ else one of our own if ``redis-server`` is installed.
 A test that asks for ``storage`` runs on each target, under a key prefix of its own, and the
 invariants are checked when it ends. It runs for both flavours from the same body: ``valkey`` is
 ``RedisStorage`` on Valkey, ``valkey-async`` is ``AsyncRedisStorage`` behind a blocking face. What
-makes no sense for asyncio has the marker ``blocking_only``, with the reason.
+makes no sense for asyncio has the marker ``blocking_only``, with the reason. Which
+of all that is in the normal run says ``tests/support/matrix.py``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ StorageFactory = Callable[..., AnyStorage]
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "blocking_only(why): the test makes no sense for the asyncio storage",
+        "async_in_slow(why): the asyncio storage runs this in the slow run",
         "async_on_redis: the asyncio storage runs this on Redis, too, not on Valkey only",
     ):
         config.addinivalue_line("markers", marker)

@@ -48,10 +48,12 @@ def mark_slow(items: Iterable[pytest.Item], targets: Sequence[str]) -> None:
         server = next(
             (each for each in params.values() if isinstance(each, str) and each in SERVERS), None
         )
-        if server is None:
-            continue
         flavour = params.get("flavour") or params.get("maker")
-        if flavour and has_both(item):
+        if item.get_closest_marker("async_in_slow"):
+            left_out = flavour == "async"
+        elif server is None:
+            continue
+        elif flavour and has_both(item):
             left_out = (server, flavour) not in normal
         else:
             left_out = server == "fake" and item.nodeid.startswith("tests/scripts/")
