@@ -11,18 +11,12 @@ import typer
 from pharox.exceptions import PharoxError
 from pharox.models import ProxyProtocol, ProxyStatus
 from redis.exceptions import RedisError
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, TaskID
 
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.import_report import print_issues, print_summary, print_unused
 from pharox_redis.cli.output import error_console, plural, printable
+from pharox_redis.cli.progress import progress_bar
 from pharox_redis.importing import (
     FieldMap,
     ImportSummary,
@@ -111,7 +105,7 @@ def import_proxies(
     with (
         _opened(file) as stream,
         storage_for(url, prefix) as storage,
-        _progress_bar() as progress,
+        progress_bar() as progress,
     ):
         size = _size_of(stream)
         task = progress.add_task("reading", total=size)
@@ -190,19 +184,6 @@ def _size_of(stream: IO[bytes]) -> int | None:
         return os.fstat(stream.fileno()).st_size or None
     except OSError:
         return None
-
-
-def _progress_bar() -> Progress:
-    console = error_console()
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _watched(stream: IO[bytes], progress: Progress, task: TaskID, size: int | None) -> IO[bytes]:
