@@ -41,6 +41,7 @@ _COLUMNS = ("id", "consumer", "pool", "proxy", "held", "left")
 lease_app = typer.Typer(help="List, show and release leases.", no_args_is_help=True)
 lease_app.command("release")(release)
 
+
 @lease_app.command("list")
 def list_some(
     pool: SomePoolOption = None,

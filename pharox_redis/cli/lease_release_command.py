@@ -61,7 +61,7 @@ def release(
 
 
 def _release_named(storage: RedisStorage, texts: list[str], json: bool) -> None:
-    """By ids: they say just what is ended, so nobody is asked. Unknown ones do not stop the rest."""
+    """By ids: they say just what is ended, so nobody is asked. Unknown ones stop no others."""
     ids = read_ids(texts, "[LEASE]...")
     over: list[Lease] = []
     unknown = False
@@ -76,7 +76,9 @@ def _release_named(storage: RedisStorage, texts: list[str], json: bool) -> None:
         names = consumers_of(storage, over)
     if json:
         # What is over has no time left, whatever the time.
-        print_json([lease_json(each, names.get(each.consumer_id), each.expires_at) for each in over])
+        print_json(
+            [lease_json(each, names.get(each.consumer_id), each.expires_at) for each in over]
+        )
     else:
         for each in over:
             whose = printable(names.get(each.consumer_id, str(each.consumer_id)))

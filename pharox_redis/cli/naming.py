@@ -53,9 +53,7 @@ SomePoolOption: TypeAlias = Annotated[
 ]
 SomeConsumerOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--consumer", metavar="NAME", help="Only of this consumer.", show_default=False
-    ),
+    typer.Option("--consumer", metavar="NAME", help="Only of this consumer.", show_default=False),
 ]
 
 

@@ -21,7 +21,7 @@ class _Output(Console):
 
     def on_broken_pipe(self) -> None:
         """Raise what rich has caught."""
-        raise  # noqa: PLE0704 - called where it is handled
+        raise
 
 
 def result_console() -> Console:

@@ -142,9 +142,7 @@ def _record(text: str, protocol: ProxyProtocol, place: int) -> Record:
         return record_of_line(text.strip(), protocol)
     except Unreadable as unreadable:
         # Which part is wrong, never what it says: passwords can be anywhere.
-        raise typer.BadParameter(
-            f"{nth(place)}: {unreadable}", param_hint="PROXY..."
-        ) from None
+        raise typer.BadParameter(f"{nth(place)}: {unreadable}", param_hint="PROXY...") from None
 
 
 def _read(reader: Callable[..., Any], text: str | None, *hint: str) -> Any:

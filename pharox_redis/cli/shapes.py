@@ -1,7 +1,7 @@
 """What ``--json`` gives of pools, proxies and leases: the shapes of the HTTP service.
 
-Times are ISO 8601. A password is in it only if secrets were asked for: then a proxy has ``password``
-and ``url`` besides, otherwise neither.
+Times are ISO 8601. Passwords are only in it if secrets were asked for: then a proxy has
+``password`` and ``url`` besides, otherwise neither.
 """
 
 from __future__ import annotations
