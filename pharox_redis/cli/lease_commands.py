@@ -94,18 +94,16 @@ def show(
         print_json({**shown, "proxy": proxy_json(proxy, show_secrets) if proxy else None})
         return
     print_fields(
-        {
-            "lease": str(known.id),
-            "status": known.status.value,
-            "consumer": name,
-            "pool": known.pool_name,
-            "proxy": proxy_label(proxy, show_secrets) if proxy else None,
-            "proxy id": str(known.proxy_id),
-            "acquired at": shown["acquired_at"],
-            "expires at": shown["expires_at"],
-            "released at": shown["released_at"],
-            "left": Span(shown["seconds_left"]),
-        }
+        ("lease", str(known.id)),
+        ("status", known.status.value),
+        ("consumer", name),
+        ("pool", known.pool_name),
+        ("proxy", proxy_label(proxy, show_secrets) if proxy else None),
+        ("proxy id", str(known.proxy_id)),
+        ("acquired at", shown["acquired_at"]),
+        ("expires at", shown["expires_at"]),
+        ("released at", shown["released_at"]),
+        ("left", Span(shown["seconds_left"])),
     )
 
 

@@ -1,22 +1,26 @@
 """Lists of any length: a table on a terminal, tab-separated lines elsewhere, or one JSON array.
 
 Rows come in pages and are written page by page, so that the first are there at once and none is
-kept. A terminal's columns are as wide as the first page asks for. Lines for programs have the
-columns' names first, plain numbers (seconds for times that are left), nothing where there is
-nothing, and texts with everything escaped that would break a line or steer a terminal.
+kept. A terminal's columns are as wide as the first page asks for, and a row stays one line, so that
+an id can be copied from it; terminals wrap it. Lines for programs have the columns' names first,
+plain numbers (seconds for times), nothing where there is nothing, and texts with everything escaped
+that would break a line or steer a terminal.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from rich.cells import cell_len
 from rich.table import Table
 
 from pharox_redis.cli.output import error_console, printable, result_console
+
+
+_ENDLESS = 1 << 20
 
 
 class Span(NamedTuple):
@@ -43,11 +47,11 @@ def print_rows(columns: Sequence[str], pages: Iterable[Sequence[Row]], nothing: 
     return count
 
 
-def print_fields(fields: Mapping[str, Cell]) -> None:
+def print_fields(*fields: tuple[str, Cell]) -> None:
     """Print what there is to say of one thing: a line a field, aligned or tab-separated."""
     console = result_console()
-    width = max(map(len, fields), default=0)
-    for name, cell in fields.items():
+    width = max(len(name) for name, _ in fields)
+    for name, cell in fields:
         if console.is_terminal:
             console.print(f"{name:{width}}  {_shown(cell)}")
         else:
@@ -109,12 +113,12 @@ class _Terminal:
             table.add_column(
                 name.upper(),
                 justify="right" if is_number else "left",
-                min_width=min(width, self._console.width // len(self._columns)),
-                overflow="fold",
+                min_width=width,
+                no_wrap=True,
             )
         for row in rows:
             table.add_row(*row)
-        self._console.print(table)
+        self._console.print(table, width=_ENDLESS, crop=False)
 
     def finish_empty(self, nothing: str) -> None:
         self._console.print(nothing)

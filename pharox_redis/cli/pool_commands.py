@@ -107,21 +107,19 @@ def show(
         print_json(figures_json(figures))
         return
     print_fields(
-        {
-            "pool": figures.pool.name,
-            "id": str(figures.pool.id),
-            "description": figures.pool.description or None,
-            "proxies": figures.total_proxies,
-            "active": figures.active_proxies,
-            "available": figures.available_proxies,
-            "saturated": figures.saturated_proxies,
-            "leased": figures.leased_proxies,
-            "leases": figures.total_leases,
-            "views": figures.views,
-            "acquired": figures.acquired,
-            "missed": figures.missed,
-            "reclaimed": figures.reclaimed,
-        }
+        ("pool", figures.pool.name),
+        ("id", str(figures.pool.id)),
+        ("description", figures.pool.description or None),
+        ("proxies", figures.total_proxies),
+        ("active", figures.active_proxies),
+        ("available", figures.available_proxies),
+        ("saturated", figures.saturated_proxies),
+        ("leased", figures.leased_proxies),
+        ("leases", figures.total_leases),
+        ("views", figures.views),
+        ("acquired", figures.acquired),
+        ("missed", figures.missed),
+        ("reclaimed", figures.reclaimed),
     )
 
 

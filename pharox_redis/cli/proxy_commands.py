@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -12,7 +12,7 @@ from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, st
 from pharox_redis.cli.finding import consumers_of, leases_on, proxy_pages, up_to
 from pharox_redis.cli.listing import (
     Row,
-    Span,
+    duration,
     print_fields,
     print_json_array,
     print_rows,
@@ -119,27 +119,23 @@ def show(
         print_json(proxy_json(known, show_secrets, **more))
         return
     print_fields(
-        {
-            "proxy": proxy_label(known, show_secrets),
-            "id": str(known.id),
-            "pool": figures.pool.name,
-            "status": known.status.value,
-            "leases": known.current_leases,
-            "limit": _limit(known),
-            "country": known.country,
-            "city": known.city,
-            "place": _place(known),
-            "isp": known.isp,
-            "asn": known.asn,
-            "source": known.source,
-            "checked at": known.checked_at.isoformat(),
-            "latency_ms": check.latency_ms if check else None,
-            "last error": check.error if check else None,
-        }
+        ("proxy", proxy_label(known, show_secrets)),
+        ("id", str(known.id)),
+        ("pool", figures.pool.name),
+        ("status", known.status.value),
+        ("leases", known.current_leases),
+        ("limit", _limit(known)),
+        ("country", known.country),
+        ("city", known.city),
+        ("place", _place(known)),
+        ("isp", known.isp),
+        ("asn", known.asn),
+        ("source", known.source),
+        ("checked at", known.checked_at.isoformat()),
+        ("latency_ms", check.latency_ms if check else None),
+        ("last error", check.error if check else None),
+        *(("lease", _who(lease)) for lease in held),
     )
-    for lease in held:
-        print_fields({"lease": lease["id"], "of": lease["consumer_name"],
-                      "left": Span(lease["seconds_left"])})  # fmt: skip
 
 
 @proxy_app.command("set-status")
@@ -246,6 +242,11 @@ def _row(pool: ProxyPool, state: ProxyState, secrets: bool) -> Row:
 
 def _limit(proxy: Proxy) -> str | int:
     return "unlimited" if proxy.max_concurrency is None else proxy.max_concurrency
+
+
+def _who(lease: dict[str, Any]) -> str:
+    left = duration(lease["seconds_left"])
+    return f"{lease['id']} of {lease['consumer_name']}, {left} left"
 
 
 def _place(proxy: Proxy) -> str | None:

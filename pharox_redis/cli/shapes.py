@@ -23,7 +23,11 @@ def pool_json(pool: ProxyPool) -> dict[str, Any]:
 
 def figures_json(figures: PoolFigures) -> dict[str, Any]:
     """A pool and its figures."""
-    return {"pool": pool_json(figures.pool), **figures.model_dump(mode="json", exclude={"pool"})}
+    return {
+        "pool": pool_json(figures.pool),
+        "at": _time(figures.at),
+        **figures.model_dump(exclude={"pool", "at"}),
+    }
 
 
 def proxy_json(proxy: Proxy, secrets: bool, **more: Any) -> dict[str, Any]:
