@@ -19,7 +19,6 @@ from rich.table import Table
 
 from pharox_redis.cli.output import error_console, printable, result_console
 
-
 _ENDLESS = 1 << 20
 
 
