@@ -1,8 +1,8 @@
 """The command line, ``pharox-redis``; it needs the extra ``cli`` (typer and rich).
 
-What a command is asked for goes to stdout; progress, questions, warnings and errors go to stderr. No
-output shows a password unless it was asked to, and none steers a terminal. How a command ends is in
-`exits`.
+What a command is asked for goes to stdout; progress, questions, warnings and errors go to stderr.
+No output shows a password unless it was asked to, and none steers a terminal. How a command ends is
+in `exits`.
 
 What holds for all commands, each in one place:
 
@@ -15,6 +15,6 @@ What holds for all commands, each in one place:
 * ``finding`` - reading what may be long, page by page
 * ``output``, ``listing``, ``shapes``, ``progress`` - consoles and masking; tables, lines and JSON
 
-And the commands: ``pool_commands``, ``proxy_commands`` with ``proxy_add_command``, ``lease_commands``
-with ``lease_release_command``, and a module for each of the others.
+And the commands: ``pool_commands``, ``proxy_commands`` with ``proxy_add_command``,
+``lease_commands`` with ``lease_release_command``, and a module for each of the others.
 """
