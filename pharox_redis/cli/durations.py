@@ -9,8 +9,8 @@ from typing import Any
 import durationpy
 import typer
 
-_NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
-_DURATION = re.compile(r"((\d+(\.\d+)?|\.\d+)[a-zµμ]+)+")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+_DURATION = re.compile(rf"(({_NUMBER.pattern})[a-zµμ]+)+")
 
 SHORTEST = 0.05
 LONGEST = 86_400.0
