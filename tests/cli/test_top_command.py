@@ -55,7 +55,7 @@ def test_one_plain_reading(command: Command, stored: RedisStorage) -> None:
     assert row.split() == ["shop", "1", "1", "0", "1", "1", "-", "-", "0"]
     assert other.split()[0] == "n" * 150
     assert (empty, longest) == ("", "held longest")
-    assert words.split() == "pool proxy held by held for time left".split()
+    assert words.split() == ["pool", "proxy", "held", "by", "held", "for", "time", "left"]
     assert held.split()[:3] == ["shop", "192.0.2.7:8080", "scraper-1"]
     assert held.endswith("59m 59s") and rest == [""]
     assert "\x1b" not in command("top").stdout
@@ -63,7 +63,7 @@ def test_one_plain_reading(command: Command, stored: RedisStorage) -> None:
 
 def test_one_reading_as_json(command: Command, stored: RedisStorage) -> None:
     shop = stored.ensure_pool("shop")
-    stored.add_proxy(make_proxy(shop, credentials={"username": "me", "password": SECRET}))
+    stored.add_proxy(make_proxy(shop, credentials={"user": "me", "password": SECRET}))
     lease = stored.acquire_lease("shop", "scraper-1", 60)
     assert lease and lease.proxy.credentials
     result = command("top", "--json", "--once", "--interval", "100ms")

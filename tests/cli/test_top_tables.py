@@ -1,4 +1,4 @@
-"""The tables and the screen of ``pharox-redis top``: what is shown where there is too little room."""
+"""The tables and the screen of ``pharox-redis top``, in terminals of all sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from pharox_redis.models import PoolFigures
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 
-def figures(name: str, at: datetime = NOW, pool: ProxyPool | None = None, **more: int) -> PoolFigures:
+def figures(
+    name: str, at: datetime = NOW, pool: ProxyPool | None = None, **more: int
+) -> PoolFigures:
     values = {
         "total_proxies": 10, "active_proxies": 10, "available_proxies": 5, "saturated_proxies": 5,
         "leased_proxies": 5, "total_leases": 5, "views": 0, "acquired": 0, "missed": 0,
@@ -74,9 +76,7 @@ def test_there_is_no_rate_where_nothing_can_be_compared(
 ) -> None:
     pool = ProxyPool(name="shop")
     before = figures("shop", pool=pool, acquired=100, missed=7)
-    now = figures(
-        "shop", NOW + timedelta(seconds=seconds), pool, acquired=acquired, missed=missed
-    )
+    now = figures("shop", NOW + timedelta(seconds=seconds), pool, acquired=acquired, missed=missed)
     assert compare(before, now) == Row(now)
 
 
@@ -101,10 +101,13 @@ def test_what_goes_on_a_narrow_terminal() -> None:
         "pool", "total", "active", "available", "saturated", "leases", "acq/s", "miss/s", "swept"
     ]  # fmt: skip
     assert seen[120][1].split() == [
-        "a-pool-with-a-long-name-indeed", "10", "10", "5", "━" * 9 + "╸", "5", "5", "12.3", "1,234", "0"
+        "a-pool-with-a-long-name-indeed", "10", "10", "5", "━" * 9 + "╸", "5", "5", "12.3", "1,234",
+        "0",
     ]  # fmt: skip
     assert "━" in seen[80][1] and "swept" in seen[80][0]
-    assert seen[60][0].split() == ["pool", "available", "saturated", "leases", "acq/s", "miss/s"]
+    assert seen[60][0].split() == [
+        "pool", "total", "available", "saturated", "leases", "acq/s", "miss/s"
+    ]  # fmt: skip
     assert seen[40][0].split() == ["pool", "available", "leases", "acq/s"]
     assert seen[25][0].split() == ["pool", "available", "leases"]
     for width, lines in seen.items():

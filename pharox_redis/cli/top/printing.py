@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from rich.console import Console
 
-from pharox_redis.cli.output import plural
+from pharox_redis.cli.output import plural, print_json, result_console
 from pharox_redis.cli.shapes import figures_json, lease_json
 from pharox_redis.cli.top.reading import Held, Reading, Row
 from pharox_redis.cli.top.screen import held_longest
@@ -20,7 +19,8 @@ _WIDE = 10_000
 
 def plain_console() -> Console:
     """Return the console that `print_plain` prints on."""
-    console = Console(highlight=False, markup=False)
+    console = result_console()
+    console.soft_wrap = False  # tables and lines end where the terminal does
     if not console.is_terminal:
         console.width = _WIDE
     return console
@@ -43,7 +43,7 @@ def print_plain(console: Console, reading: Reading) -> None:
 
 def print_reading_json(reading: Reading) -> None:
     """Print a reading as one line of JSON."""
-    sys.stdout.write(json.dumps(reading_json(reading)) + "\n")
+    print_json(reading_json(reading))
     sys.stdout.flush()
 
 
