@@ -88,11 +88,11 @@ class Terminal:
         """Whether keys reach the program without Enter, and are not echoed."""
         return not self._settings()[3] & (termios.ICANON | termios.ECHO)
 
-    def until(self, seen: str | Callable[[], object]) -> None:
+    def until(self, seen: str | Callable[[], object], patience: float = PATIENCE) -> None:
         """Read until the screen has a text, or something else is true of it, and goes on to be so
         when all has been read that was written in one go."""
         there = (lambda: seen in self.text) if isinstance(seen, str) else seen
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             open_still = self._read()
             while there() and self._read(0.02):
