@@ -128,7 +128,7 @@ def _begun_before(storage: RedisStorage, figures: PoolFigures) -> Iterator[list[
     """Yield a pool's live leases but those that began after its figures were read: while it is in
     use there would be no end."""
     for page in lease_pages(storage, figures.pool.id):
-        yield [lease for lease in page if lease.acquired_at <= figures.at]
+        yield [lease for lease in page if lease.acquired_at < figures.at]
 
 
 def _them(count: int) -> str:
