@@ -1,4 +1,4 @@
-"""The command line, ``pharox-redis``; it needs the extra ``cli`` (typer and rich).
+"""The command line, ``pharox-redis``; it needs the extra ``cli`` (typer, rich, durationpy).
 
 Exit codes: 0 done, 1 the server or the storage failed, 2 the command was used wrongly, 3 an import
 found nothing it could read. What a command is asked for goes to stdout; progress, warnings and
@@ -7,6 +7,7 @@ errors go to stderr. No output shows a password.
 * ``app`` - the entry point, importable without the extra
 * ``commands`` - the typer application
 * ``import_command``, ``stats_command``, ``demo_command``, ``bench_command`` - one command each
+* ``top_command``, ``top`` - ``top``, live; ``sweep_command``; ``durations`` - their ``1s``, ``500ms``
 * ``connection`` - the options of the server, and the storage behind them
 * ``output`` - consoles, masking, and texts that several commands print
 """

@@ -39,8 +39,8 @@ def sweep(
 ) -> None:
     """End the leases that are over, in all pools.
 
-    Prints how many these were; with --every, a line whenever there were some, until Ctrl-C or
-    SIGTERM (exit code 0). It then waits for a server that is away.
+    Prints how many these were; with --every, a line whenever there were some, until Ctrl-C, or
+    SIGTERM, which is exit code 0. It then waits for a server that is away.
     """
     # Imported here, as all that needs the server's client.
     from pharox_redis.signals import Terminated, sigterm_like_ctrl_c
