@@ -7,7 +7,7 @@ errors go to stderr. No output shows a password.
 * ``app`` - the entry point, importable without the extra
 * ``commands`` - the typer application
 * ``import_command``, ``stats_command``, ``demo_command``, ``bench_command`` - one command each
-* ``top_command``, ``top`` - ``top``, live; ``sweep_command``; ``durations`` - their ``1s``, ``500ms``
+* ``top_command`` and the package ``top``, ``sweep_command`` - the same, with ``durations`` (``1s``)
 * ``connection`` - the options of the server, and the storage behind them
 * ``output`` - consoles, masking, and texts that several commands print
 """

@@ -30,13 +30,12 @@ def text_of(terminal: Terminal) -> str:
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        ("n\r", 1, "Nothing was changed."),
-        ("\r", 1, "Nothing was changed."),
-        ("maybe\r\r", 1, "Nothing was changed."),
-        ("\x04", 1, "Nothing was changed."),
-        ("\x03", 130, "Interrupted."),
+        pytest.param("\r", 1, "Nothing was changed.", id="Enter"),
+        pytest.param("\x04", 1, "Nothing was changed.", id="Ctrl-D"),
+        pytest.param("\x03", 130, "Interrupted.", id="Ctrl-C"),
+        pytest.param("n\r", 1, "Nothing was changed.", id="n", marks=pytest.mark.slow),
+        pytest.param("maybe\rn\r", 1, "Nothing was changed.", id="maybe", marks=pytest.mark.slow),
     ],
-    ids=["n", "Enter", "nonsense", "Ctrl-D", "Ctrl-C"],
 )
 def test_a_question_that_is_not_answered_with_yes(
     valkey_url: str, prefix: str, stored: RedisStorage, answer: str, code: int, said: str
@@ -74,7 +73,9 @@ def test_a_question_that_is_answered_with_yes(
     check_invariants(stored)
 
 
-@pytest.mark.parametrize("end", ["the end of the list", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "end", ["Ctrl-C", pytest.param("the end of the list", marks=pytest.mark.slow)]
+)
 def test_the_bar_of_an_import(
     valkey_url: str, prefix: str, stored: RedisStorage, tmp_path: Path, end: str
 ) -> None:

@@ -137,7 +137,7 @@ def test_a_stream_goes_on_over_a_server_that_was_away() -> None:
             assert all(json.loads(line)["pools"] for line in out.splitlines())
 
 
-@pytest.mark.parametrize("options", [("--json",), ()])
+@pytest.mark.parametrize("options", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
 def test_who_reads_may_leave(
     valkey_url: str, prefix: str, stored: RedisStorage, options: tuple[str, ...]
 ) -> None:

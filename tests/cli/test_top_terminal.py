@@ -146,7 +146,7 @@ def test_a_server_that_goes_and_comes_back() -> None:
         with top(server.url, "pharox", *FAST) as terminal:
             terminal.until("shop")
             server.stop()
-            terminal.until("server away for 1 s: ")
+            terminal.until(lambda: re.search("server away for [1-9]", terminal.text))
             assert cells(terminal, "shop")["total"] == "1"  # what was seen last stays
             server.restart()
             terminal.until(lambda: "server away" not in terminal.text)
@@ -157,7 +157,7 @@ def test_a_server_that_goes_and_comes_back() -> None:
             assert server.pid
             os.kill(server.pid, signal.SIGSTOP)
             try:
-                terminal.until("no answer from the server for 3 s")
+                terminal.until("no answer from the server for ")
                 os.kill(terminal.child.pid, signal.SIGTERM)
                 assert terminal.ended() == 0
             finally:
