@@ -13,8 +13,9 @@ Valkey      slow      normal
 Redis       normal    slow
 ==========  ========  =======
 
-A test that has one flavour only runs on every server in the normal run, but for those of single
-scripts on fakeredis: there the normal run has the tests of all that is made of the scripts.
+All of `tests/aio` counts as asyncio. Another test that has one flavour only runs on every server in
+the normal run, but for those of single scripts on fakeredis: there the normal run has the tests of
+all that is made of the scripts.
 
 For pytest-xdist, tests that are in no group are put into groups of neighbours. The scheduler's work
 grows with the square of the number of groups, and a module's fixtures are made in one process.
@@ -53,6 +54,8 @@ def mark_slow(items: Iterable[pytest.Item], targets: Sequence[str]) -> None:
             left_out = flavour == "async"
         elif server is None:
             continue
+        elif item.nodeid.startswith("tests/aio/"):
+            left_out = (server, "async") not in normal
         elif flavour and has_both(item):
             left_out = (server, flavour) not in normal
         else:

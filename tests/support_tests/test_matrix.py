@@ -72,6 +72,12 @@ def test_single_scripts_run_on_the_real_servers() -> None:
     assert {server for server, _ in normal(items)} == {"valkey", "redis"}
 
 
+def test_what_is_about_asyncio_runs_on_valkey() -> None:
+    items = [i for i in combinations("tests/aio/x.py") if i.params["flavour"] == "blocking"]
+    mark_slow(items, ["fake", "valkey", "redis"])
+    assert {server for server, _ in normal(items)} == {"valkey"}
+
+
 def test_a_test_may_leave_asyncio_to_the_slow_run() -> None:
     items = [Item("x::t", {"flavour": f}, {"async_in_slow": True}) for f in ("blocking", "async")]
     mark_slow(items, ["fake", "valkey", "redis"])  # type: ignore[arg-type]
