@@ -116,6 +116,25 @@ def leases_on(storage: RedisStorage, proxy: Proxy) -> list[Lease]:
     return found
 
 
+def count_leases(storage: RedisStorage, figures: PoolFigures) -> int:
+    """Return how many leases of a pool are live. Its figures also count those that ran out and wait
+    to be swept; there are no more live ones than that."""
+    if not figures.total_leases:
+        return 0
+    return sum(len(page) for page in lease_pages(storage, figures.pool.id))
+
+
+def count_leases_on(storage: RedisStorage, proxies: Iterable[Proxy]) -> int:
+    """Return how many live leases some proxies have, whose own numbers are as those of figures."""
+    leased = {proxy.id: proxy.pool_id for proxy in proxies if proxy.current_leases}
+    return sum(
+        lease.proxy_id in leased
+        for pool_id in set(leased.values())
+        for page in lease_pages(storage, pool_id)
+        for lease in page
+    )
+
+
 def consumers_of(storage: RedisStorage, leases: Iterable[Lease]) -> dict[UUID, str]:
     """Return the names of those who hold leases, by their ids."""
     return storage.consumer_names({lease.consumer_id for lease in leases})

@@ -204,8 +204,8 @@ def _progress_of(summary: ImportSummary) -> str:
 
 
 def _what_was_written(summary: ImportSummary) -> str:
-    if not summary.written:
-        return ""
-    return (
-        f"{plural(summary.written, 'proxy')} had been written; a second run completes the import."
-    )
+    if summary.written:
+        written = plural(summary.written, "proxy")
+        return f"{written} had been written; a second run completes the import."
+    # Not a whole batch, but perhaps some of the first one.
+    return "A second run completes the import." if summary.readable else ""

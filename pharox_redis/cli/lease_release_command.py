@@ -10,7 +10,13 @@ from pharox.models import Lease
 
 from pharox_redis.cli import exits
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.finding import consumers_of, figures_of, lease_pages, leases_held_by
+from pharox_redis.cli.finding import (
+    consumers_of,
+    count_leases,
+    figures_of,
+    lease_pages,
+    leases_held_by,
+)
 from pharox_redis.cli.manners import telling
 from pharox_redis.cli.naming import SomeConsumerOption, SomePoolOption, read_ids
 from pharox_redis.cli.options import JsonOption, YesOption
@@ -98,7 +104,7 @@ def _release_many(
         whose = f"Consumer {printable(consumer)} has"
     else:
         (only,) = figures
-        count, batches = only.total_leases, _begun_before(storage, only)
+        count, batches = count_leases(storage, only), _begun_before(storage, only)
         whose, where = f"Pool {printable(only.pool.name)} has", ""
     if not count:
         if json:

@@ -13,6 +13,7 @@ from rich.console import Console
 from pharox_redis.cli.exits import FAILED, USAGE
 from pharox_redis.errors import without_quotations
 
+_UNCHANGED = "Nothing was changed."
 _USER_INFO = re.compile(r"//.*@", re.DOTALL)
 
 
@@ -60,11 +61,14 @@ def confirm(question: str, yes: bool) -> None:
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort as abort:
+        typer.echo(err=True)  # the question's line has no end yet
         if isinstance(abort.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
+            interrupt = KeyboardInterrupt()
+            interrupt.add_note(_UNCHANGED)
+            raise interrupt from None
         agreed = False  # the end of the input
     if not agreed:
-        error_console().print("Nothing was changed.")
+        error_console().print(_UNCHANGED)
         raise typer.Exit(FAILED)
 
 

@@ -14,6 +14,7 @@ from pharox_redis.cli.connection import (
     UrlOption,
     storage_for,
 )
+from pharox_redis.cli.finding import count_leases
 from pharox_redis.cli.listing import print_fields, print_rows
 from pharox_redis.cli.manners import telling
 from pharox_redis.cli.naming import PoolArgument, as_id, checked_name, find_pool
@@ -164,7 +165,7 @@ def delete(
     with storage_for(url, prefix) as storage:
         known, figures = _to_delete(storage, pool)
         proxies = figures.total_proxies if figures else 0
-        leases = figures.total_leases if figures else 0
+        leases = count_leases(storage, figures) if figures else 0
         if figures:
             confirm(
                 f"Pool {printable(known.name)} has {plural(proxies, 'proxy')} and "

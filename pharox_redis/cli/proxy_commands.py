@@ -9,7 +9,7 @@ import typer
 from pharox.models import Proxy, ProxyStatus
 
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.finding import consumers_of, leases_on, proxy_pages, up_to
+from pharox_redis.cli.finding import consumers_of, count_leases_on, leases_on, proxy_pages, up_to
 from pharox_redis.cli.listing import (
     Row,
     duration,
@@ -187,7 +187,8 @@ def delete(
         telling(lambda: _so_far(len(outcomes), "deleted")),
     ):
         known = [find_proxy(storage, proxy_id) for proxy_id in ids]
-        confirm(_question(known, retire), yes)
+        if not yes:
+            confirm(_question(known, count_leases_on(storage, known), retire), yes)
         for proxy_id in ids:
             outcomes[proxy_id] = not retire or storage.retire_proxy(proxy_id)
             if not retire:
@@ -201,8 +202,7 @@ def delete(
         result_console().print(f"Proxy {label} ({proxy.id}) {said}.")
 
 
-def _question(proxies: list[Proxy], retire: bool) -> str:
-    leases = sum(proxy.current_leases for proxy in proxies)
+def _question(proxies: list[Proxy], leases: int, retire: bool) -> str:
     which = (
         f"Proxy {printable(proxy_label(proxies[0]))} has"
         if len(proxies) == 1

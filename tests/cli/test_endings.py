@@ -50,13 +50,12 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str, str]:
 
 @contextmanager
 def half_a_list(process: subprocess.Popen[bytes], stored: RedisStorage) -> Iterator[None]:
-    """Gives an import the first part of a list, and waits until its first batch is written."""
+    """Gives an import the first part of a list, and waits until its second batch is under way."""
     assert process.stdin is not None
     lines = b"".join(b"10.0.%d.%d:80\n" % (n >> 8, n & 255) for n in range(8_000))
     process.stdin.write(lines)
     process.stdin.flush()
-    for _ in iter(lambda: not (pool := stored.get_pool_by_name("shop"))
-                  or not stored.get_pool_figures(pool.id).total_proxies, False):  # fmt: skip
+    while sum(each.total_proxies for each in stored.list_pool_figures()) <= 500:
         assert process.poll() is None
     yield
 

@@ -12,6 +12,7 @@ from typer.testing import Result
 from pharox_redis import RedisStorage
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants
+from tests.support.timetravel import expire_leases
 
 Command = Callable[..., Result]
 
@@ -186,3 +187,18 @@ def test_a_delete_that_is_broken_off_is_carried_on(
     assert result.exit_code == 0
     assert command("pool", "delete", str(pool.id)).exit_code == 4
     check_invariants(stored)
+
+
+def test_leases_that_ran_out_are_nothing_to_lose(command: Command, stored: RedisStorage) -> None:
+    stored.add_proxies_bulk(make_proxies(stored.ensure_pool("shop"), 3))
+    leases = stored.acquire_leases("shop", "me", 60, 3)
+    expire_leases(stored, leases[:2])
+    proxies = [lease.proxy_id for lease in leases]
+    asked = [
+        ("pool delete shop", "3 proxies and 1 live lease."),
+        ("lease release --pool shop", "Pool shop has 1 live lease."),
+        (f"proxy delete {proxies[0]} {proxies[1]} {proxies[2]}", "3 proxies have 1 live lease,"),
+        (f"proxy delete {proxies[0]}", " has 0 live leases."),
+    ]
+    for line, question in asked:
+        assert question in command(*line.split()).stderr
