@@ -59,7 +59,7 @@ def sweep(
 def _sweep_forever(storage: _Sweeping, every: float, as_json: bool) -> None:
     from pharox_redis.errors import StorageAccessError, UnsupportedServerError
 
-    failed = ""
+    failed: type[PharoxError] | None = None
     while True:
         begun = time.monotonic()
         try:
@@ -68,12 +68,12 @@ def _sweep_forever(storage: _Sweeping, every: float, as_json: bool) -> None:
             raise  # waiting does not help
         except PharoxError as error:
             # Also if one pool's data cannot be read: the others were swept.
-            if describe(error) != failed:
-                failed = describe(error)
-                error_console().print(f"{failed} Trying again.")
+            if type(error) is not failed:
+                failed = type(error)
+                error_console().print(f"{describe(error)} Trying again.")
         else:
             if failed:
-                failed = ""
+                failed = None
                 error_console().print("The server answers again.")
             if ended:
                 _say(ended, as_json)

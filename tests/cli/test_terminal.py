@@ -32,7 +32,7 @@ def text_of(terminal: Terminal) -> str:
     [
         pytest.param("\r", 1, "Nothing was changed.", id="Enter"),
         pytest.param("\x04", 1, "Nothing was changed.", id="Ctrl-D"),
-        pytest.param("\x03", 130, "Interrupted.", id="Ctrl-C"),
+        pytest.param("\x03", 130, "Interrupted. Nothing was changed.", id="Ctrl-C"),
         pytest.param("n\r", 1, "Nothing was changed.", id="n", marks=pytest.mark.slow),
         pytest.param("maybe\rn\r", 1, "Nothing was changed.", id="maybe", marks=pytest.mark.slow),
     ],

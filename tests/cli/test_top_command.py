@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,14 @@ def process(url: str, prefix: str, *line: str) -> Iterator[subprocess.Popen[str]
             yield started
         finally:
             started.kill()
+
+
+def let_fail(server: EmbeddedServer, times: int) -> None:
+    """Turn connections to a server that is stopped away, until that many were tried."""
+    with socket.create_server(("127.0.0.1", server.port)) as nobody:
+        nobody.settimeout(30)
+        for _ in range(times):
+            nobody.accept()[0].close()
 
 
 def test_one_plain_reading(command: Command, stored: RedisStorage) -> None:
@@ -128,6 +137,7 @@ def test_a_stream_goes_on_over_a_server_that_was_away() -> None:
             assert second["pools"][0]["acquires_per_second"] == 0.0
             server.stop()
             assert "not available" in running.stderr.readline()
+            let_fail(server, 6)
             server.restart()
             # Said once each, whatever was tried meanwhile.
             assert running.stderr.readline() == "The server answers again.\n"

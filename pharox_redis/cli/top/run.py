@@ -103,19 +103,19 @@ async def _show(options: Options, reader: Reader) -> None:
 
 async def _go_on(reader: Reader, write: Callable[[Reading], None], interval: float) -> None:
     """Print a reading each interval, for ever. What goes wrong is said once, as it begins."""
-    failed = ""
+    failed: type[PharoxError] | None = None
     while True:
         begun = time.monotonic()
         try:
             reading = await reader.read()
         except PharoxError as error:
-            if describe(error) != failed:
-                failed = describe(error)
-                error_console().print(f"{failed} Trying again.")
+            if type(error) is not failed:
+                failed = type(error)
+                error_console().print(f"{describe(error)} Trying again.")
         else:
             if failed:
                 error_console().print("The server answers again.")
-                failed = ""
+                failed = None
             write(reading)
         await pace(interval, begun)
 
