@@ -110,9 +110,10 @@ def test_the_work_is_done_though_nobody_reads(started: Started, stored: RedisSto
     assert stored.list_pools() == []
 
 
-def test_a_disk_that_is_full(started: Started) -> None:
+def test_a_disk_that_is_full(started: Started, stored: RedisStorage) -> None:
+    stored.ensure_pool("shop")
     with open("/dev/full", "wb") as full:
-        process = started("pool", "list", stdout=full)
+        process = started("pool", "show", "shop", stdout=full)
     assert ended(process) == (1, "", "Error: [Errno 28] No space left on device\n")
 
 
