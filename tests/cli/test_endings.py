@@ -32,6 +32,7 @@ def started(valkey_url: str, prefix: str, stored: RedisStorage) -> Iterator[Star
     def start(*words: str, url: str = valkey_url, **options: object) -> subprocess.Popen[bytes]:
         line = [sys.executable, "-m", "pharox_redis", *words]
         env = {**os.environ, "PHAROX_REDIS_URL": url, "PHAROX_REDIS_PREFIX": prefix}
+        env.pop("PYTHONUNBUFFERED", None)
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(line, env=env, **{**streams, **options})  # type: ignore[call-overload]
         running.append(process)
