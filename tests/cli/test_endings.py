@@ -32,6 +32,7 @@ def started(valkey_url: str, prefix: str, stored: RedisStorage) -> Iterator[Star
     def start(*words: str, url: str = valkey_url, **options: object) -> subprocess.Popen[bytes]:
         line = [sys.executable, "-m", "pharox_redis", *words]
         env = {**os.environ, "PHAROX_REDIS_URL": url, "PHAROX_REDIS_PREFIX": prefix}
+        env.pop("PYTHONUNBUFFERED", None)
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(line, env=env, **{**streams, **options})  # type: ignore[call-overload]
         running.append(process)
@@ -110,9 +111,10 @@ def test_the_work_is_done_though_nobody_reads(started: Started, stored: RedisSto
     assert stored.list_pools() == []
 
 
-def test_a_disk_that_is_full(started: Started) -> None:
+def test_a_disk_that_is_full(started: Started, stored: RedisStorage) -> None:
+    stored.ensure_pool("shop")
     with open("/dev/full", "wb") as full:
-        process = started("pool", "list", stdout=full)
+        process = started("pool", "show", "shop", stdout=full)
     assert ended(process) == (1, "", "Error: [Errno 28] No space left on device\n")
 
 
