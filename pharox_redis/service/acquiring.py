@@ -154,6 +154,18 @@ class Watch:
             await self._gone
 
 
+def _is_gone(receive: Receive) -> bool:
+    """Whether the server knows that the client is gone. The loop may not have got round to telling
+    who waits for that; a server that knows answers at once."""
+    asked = receive()
+    try:
+        asked.send(None)  # type: ignore[attr-defined]  # it is a coroutine
+    except StopIteration as answer:
+        return bool(answer.value["type"] == "http.disconnect")
+    asked.close()  # type: ignore[attr-defined]
+    return False
+
+
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -180,16 +192,13 @@ class HandOver(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply, or undo what it would tell of (ASGI)."""
-        try:
-            # The loop may have read of the end already without the watch having had its turn.
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            await self._undo()
-            raise
-        if self._watch.gone:
+        # From this look to the write there is no turn of the loop: nothing can come between.
+        if self._watch.gone or _is_gone(receive):
             await self._undo()
         else:
             self._done()
+        try:
+            # To a connection that is closed this writes nothing.
+            await super().__call__(scope, receive, send)
+        finally:
             await self._watch.close()
-        # To a connection that is closed this writes nothing.
-        await super().__call__(scope, receive, send)
