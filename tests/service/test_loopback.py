@@ -94,7 +94,7 @@ def test_a_socket_that_others_can_reach_serves_nobody_there(
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{server}") as asking:
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{server}:80") as asking:
             return await asking.get("/v1/whoami", headers={"Host": "localhost"})
 
     assert "loopback" in problem(asyncio.run(ask()), 403).detail
