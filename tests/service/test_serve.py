@@ -186,7 +186,7 @@ def test_without_keys_it_binds_to_this_machine_only() -> None:
         ([], {"PHAROX_REDIS_URL": "http://u:s3cret@h"}, "PHAROX_REDIS_URL"),
         ([], {"PHAROX_REDIS_SWEEP_SECONDS": "often"}, "PHAROX_REDIS_SWEEP_SECONDS"),
         (["--url", "redis://u:s3cret@h:x"], {}, "PHAROX_REDIS_URL"),
-        (["--prefix", "{s3cret}"], {}, "PHAROX_REDIS_PREFIX"),
+        (["--prefix", "{x}"], {}, "PHAROX_REDIS_PREFIX"),
         (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
         (["--embedded", "--url", "redis://localhost"], {}, "--url"),
         (["--new-key", "a b"], {}, "name"),
