@@ -55,7 +55,7 @@ def create_app(
         settings.url.get_secret_value(), settings.storage, **settings.client_options
     )
     names = PoolNames(used)
-    service = Service(settings, used, names, Desk(used, names), list(observers))
+    service = Service(settings, used, names, Desk(used, names, settings.patience), list(observers))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
