@@ -119,7 +119,7 @@ def test_a_fresh_key_is_known_by_its_line() -> None:
     assert ring.caller_of(other) is None
     assert ring.caller_of(parsed.digest) is None
     assert ring.caller_of("") is None
-    assert ring.caller_of("\udcff") is None
+    assert ring.caller_of("\ud800") is None
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "ä", "a b", "-a", "x" * 65])
