@@ -12,6 +12,7 @@ from pharox_redis.cli.lease_commands import lease_app
 from pharox_redis.cli.manners import Commands
 from pharox_redis.cli.pool_commands import pool_app
 from pharox_redis.cli.proxy_commands import proxy_app
+from pharox_redis.cli.serve_command import serve
 from pharox_redis.cli.stats_command import stats
 from pharox_redis.cli.sweep_command import sweep
 from pharox_redis.cli.top_command import top
@@ -33,5 +34,6 @@ app.command("import")(import_proxies)
 app.command("stats")(stats)
 app.command("top")(top)
 app.command("sweep")(sweep)
+app.command("serve")(serve)
 app.command("demo")(demo)
 app.command("bench")(bench)
