@@ -102,6 +102,7 @@ class Recorder(ABC):
         ``with``, also around an ``await``. An exception out of ``FAILURES`` counts as an error;
         others are not counted. All go on.
         """
+        selector = SelectorStrategy(selector)  # a wrong one is refused before anything is leased
         attempt, began = Attempt(), time.perf_counter()
         try:
             yield attempt

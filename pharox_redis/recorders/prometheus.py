@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from threading import Lock
 
 from pharox.models import SelectorStrategy
@@ -62,16 +63,18 @@ class PrometheusRecorder(Recorder):
         self, pool_name: str | None, selector: SelectorStrategy, outcome: Outcome, seconds: float
     ) -> None:
         """Count an attempt to acquire that took so many seconds. O(1)."""
-        pool = self._labels.label(pool_name)
-        self._metrics.acquires.labels(pool, selector.value, outcome).inc()
-        self._metrics.acquire_seconds.labels(pool, outcome).observe(seconds)
+        count, duration = self._metrics.of_acquires(
+            self._labels.label(pool_name), selector.value, outcome
+        )
+        count.inc()
+        duration.observe(seconds)
 
     def observe_release(self, pool_name: str | None, held_seconds: float | None) -> None:
         """Count a release of a lease that was held for so many seconds, if that is known. O(1)."""
-        pool = self._labels.label(pool_name)
-        self._metrics.releases.labels(pool).inc()
+        count, held = self._metrics.of_releases(self._labels.label(pool_name))
+        count.inc()
         if held_seconds is not None:
-            self._metrics.held_seconds.labels(pool).observe(held_seconds)
+            held.observe(held_seconds)
 
     def unregister(self) -> None:
         """Take the metrics out of the registry, for all recorders that share them.
@@ -125,6 +128,18 @@ class _Metrics(Collector):
             buckets=held_buckets,
         )
         self._all = (self.acquires, self.acquire_seconds, self.releases, self.held_seconds)
+        # To look for the series by its labels takes longer than to count.
+        self.of_acquires = lru_cache(maxsize=None)(self._of_acquires)
+        self.of_releases = lru_cache(maxsize=None)(self._of_releases)
+
+    def _of_acquires(self, pool: str, selector: str, outcome: str) -> tuple[Counter, Histogram]:
+        return (
+            self.acquires.labels(pool, selector, outcome),
+            self.acquire_seconds.labels(pool, outcome),
+        )
+
+    def _of_releases(self, pool: str) -> tuple[Counter, Histogram]:
+        return self.releases.labels(pool), self.held_seconds.labels(pool)
 
     def collect(self) -> Iterator[Metric]:
         """All metrics with their samples."""

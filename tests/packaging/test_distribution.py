@@ -29,7 +29,8 @@ PROBE = """
 import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
-optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo", "pharox_redis.recorders.")
+optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo",
+            "pharox_redis.recorders.")
 names = [
     module.name
     for module in pkgutil.walk_packages(

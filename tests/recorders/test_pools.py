@@ -117,7 +117,9 @@ def test_five_thousand_pools_are_a_hundred_labels() -> None:
     class Fixed:
         def collect(self) -> Any:
             # In no order, and one has the name that the others are given.
-            return pool_metrics([figures("other", 1)] + [figures(f"{n:04}", 1) for n in range(4999)])
+            return pool_metrics(
+                [figures("other", 1)] + [figures(f"{n:04}", 1) for n in range(4999)]
+            )
 
     registry = CollectorRegistry()
     registry.register(Fixed())

@@ -158,7 +158,7 @@ def test_moments_without_a_time_zone_do_not_cost_a_lease() -> None:
     assert value(found, "pharox_redis_acquire_seconds_sum", **took) == 0.25
     assert value(found, "pharox_redis_lease_held_seconds_sum", pool="pool") == 2
     assert value(found, "pharox_redis_releases_total", pool="unknown") == 1
-    assert value(found, "pharox_redis_lease_held_seconds_count", pool="unknown") is None
+    assert value(found, "pharox_redis_lease_held_seconds_count", pool="unknown") == 0
 
 
 def test_a_storage_without_a_manager_is_counted_too(real_storage: RedisStorage) -> None:
