@@ -29,7 +29,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from pharox_redis.models import PoolFigures
-from pharox_redis.recorders.base import ACQUIRE_BUCKETS, Outcome as Ended
+from pharox_redis.recorders.base import ACQUIRE_BUCKETS
+from pharox_redis.recorders.base import Outcome as Ended
 from pharox_redis.recorders.labels import DEFAULT_MAX_POOLS, NAMESPACE
 from pharox_redis.recorders.pools import pool_metrics
 from pharox_redis.recorders.prometheus import PrometheusRecorder
