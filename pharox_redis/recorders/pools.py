@@ -106,7 +106,7 @@ class PoolCollector(Collector):
         try:
             figures = self._figures()
         except (PharoxError, TimeoutError) as error:
-            _log.warning("No figures for this scrape: %s", error or "the server did not answer.")
+            _log.warning("No figures for this scrape: %s", str(error) or "the server is silent.")
             figures = None
         yield from pool_metrics(figures, self._namespace, self._max_pools)
 

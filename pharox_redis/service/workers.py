@@ -14,8 +14,9 @@ import multiprocessing
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -62,14 +63,14 @@ def share(registry: CollectorRegistry) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     # First, for it clears away what the dead left before that is read.
     registry.register(_Living(directory))
-    MultiProcessCollector(registry, str(directory))
+    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
     return True
 
 
 def leave() -> None:
     """At the end of a worker: what was true of it is true no longer."""
     if values.ValueClass._multiprocess and VARIABLE in os.environ:
-        mark_process_dead(os.getpid(), os.environ[VARIABLE])
+        _mark_dead(os.getpid(), os.environ[VARIABLE])
 
 
 class _Living(Collector):
@@ -83,9 +84,9 @@ class _Living(Collector):
         found: dict[str, Metric] = {}
         for pid in self._pids():
             if not _runs(pid):
-                mark_process_dead(pid, str(self._directory))
+                _mark_dead(pid, str(self._directory))
                 continue
-            for one in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():
+            for one in ProcessCollector(pid=partial(int, pid), registry=None).collect():
                 whole = found.setdefault(one.name, Metric(one.name, one.documentation, one.type))
                 for sample in one.samples:
                     labels = {**sample.labels, "pid": str(pid)}
@@ -99,6 +100,9 @@ class _Living(Collector):
     def _pids(self) -> list[int]:
         names = (_FILE_OF.search(path.name) for path in self._directory.glob("*.db"))
         return sorted({int(name[1]) for name in names if name})
+
+
+_mark_dead: Callable[[int, str], None] = mark_process_dead
 
 
 def _runs(pid: int) -> bool:
