@@ -15,9 +15,12 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from pharox_redis import RedisStorage, Settings
+from pharox_redis.models import PoolFigures
 from pharox_redis.recorders.opentelemetry import OpenTelemetryRecorder
 from pharox_redis.recorders.pools import PoolCollector
 from pharox_redis.recorders.prometheus import PrometheusRecorder
+from pharox_redis.service.metrics import Metrics
+from pharox_redis.service.outcomes import FailureOutcome, SweepOutcome
 from tests.support.builders import make_proxies
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
@@ -109,3 +112,26 @@ def test_rules_speak_of_metrics_that_there_are(block: str) -> None:
     for group in documents.get("groups", []):
         for rule in group["rules"]:
             assert set(re.findall(r"pharox_redis_\w+", rule["expr"])) <= known
+
+
+def test_the_service_s_metrics_are_those_of_the_table(valkey_url: str) -> None:
+    async def none() -> list[PoolFigures]:
+        return []
+
+    metrics = Metrics(none)
+    own = {n for n in metric_names(list(metrics.registry.collect())) if "process_" not in n}
+    own -= {row[0].strip("`") for row in table("recorder")}
+    rows = {row[0].strip("`"): row[1] for row in table("service")}
+    assert rows.pop("process_*")
+    assert own == set(rows)
+    metrics.observe(SweepOutcome(1, 0.1, False))
+    metrics.observe(FailureOutcome("StorageError"))
+    metrics.observe_request("/", "GET", 200, 0.1)
+    labels = {
+        f"{family.name}{'_total' if family.type == 'counter' else ''}": ", ".join(
+            name for name in family.samples[0].labels if name != "le"
+        )
+        for family in metrics.registry.collect()
+        if family.samples
+    }
+    assert {name: labels[name] for name in rows} == rows

@@ -52,9 +52,7 @@ def test_lines_become_proxies(admin: httpx.Client, service: Service) -> None:
     assert len(service.storage.list_proxies(pool_id)) == 451
 
 
-def test_what_is_wrong_with_lines_is_told_by_number(
-    admin: httpx.Client, service: Service
-) -> None:
+def test_what_is_wrong_with_lines_is_told_by_number(admin: httpx.Client, service: Service) -> None:
     pool_id = service.pool(0)
     secret = "s3cret-passw0rd"
     reply = send(

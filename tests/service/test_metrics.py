@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,44 +11,50 @@ from uuid import uuid4
 import httpx
 import pytest
 from pharox import ProxyPool
+from prometheus_client.parser import text_string_to_metric_families
 
-from pharox_redis import RedisStorage, Settings, StorageUnavailableError
+from pharox_redis import StorageUnavailableError
 from pharox_redis.embedded import EmbeddedServer
 from pharox_redis.models import PoolFigures
 from pharox_redis.recorders.pools import COUNTERS, GAUGES
-from pharox_redis.service.api_keys import Role, new_key
+from pharox_redis.service.api_keys import Role
 from pharox_redis.service.metrics import Metrics
 from pharox_redis.service.outcomes import AcquireOutcome, FailureOutcome, ReleaseOutcome
-from tests.recorders.exposition import Samples, labels_of, value
-from tests.service.counted import OPENMETRICS, scrape, service
+from tests.recorders.exposition import Samples, labels_of, read, value
+from tests.service.scraping import OPENMETRICS, scrape, scrape_until
+from tests.service.serving import Service, serving
 from tests.support.builders import make_proxies
-from tests.support.invariants import check_invariants
 from tests.support.timetravel import expire_leases
 
 P = "pharox_redis_"
 
 
 @pytest.fixture
-def storage(valkey_url: str) -> Iterator[RedisStorage]:
-    """A storage of a prefix of the test's own, with a pool ``pool`` of two proxies."""
-    settings = Settings(key_prefix=f"m{secrets.token_hex(4)}")
-    with RedisStorage.from_url(valkey_url, settings=settings) as made:
-        made.add_proxies_bulk(make_proxies(made.ensure_pool("pool"), 2))
+def running(valkey_url: str) -> Iterator[Service]:
+    """A service of a test's own, with a pool ``pool`` of two proxies."""
+    with serving(valkey_url) as made:
+        fill(made)
         yield made
-        check_invariants(made)
-        for pool in made.list_pools():
-            made.delete_pool(pool.id)
+        for pool in made.storage.list_pools():
+            made.storage.delete_pool(pool.id)
 
 
 @pytest.fixture
-def client(valkey_url: str, storage: RedisStorage) -> Iterator[httpx.Client]:
-    """A service on that storage."""
-    with service(valkey_url, storage=storage.settings) as client:
-        yield client
+def client(running: Service) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with running.client() as made:
+        yield made
 
 
-def pool_id(storage: RedisStorage) -> str:
-    pool = storage.get_pool_by_name("pool")
+def fill(service: Service) -> str:
+    """Make the pool; its id."""
+    pool = service.storage.ensure_pool("pool")
+    service.storage.add_proxies_bulk(make_proxies(pool, 2))
+    return str(pool.id)
+
+
+def pool_id(service: Service) -> str:
+    pool = service.storage.get_pool_by_name("pool")
     assert pool
     return str(pool.id)
 
@@ -69,8 +73,8 @@ def acquires(found: Samples) -> dict[tuple[str, str, str], float]:
     }
 
 
-def test_leases_over_http_are_counted(client: httpx.Client, storage: RedisStorage) -> None:
-    pool = pool_id(storage)
+def test_leases_over_http_are_counted(client: httpx.Client, running: Service) -> None:
+    pool = pool_id(running)
     first = ask(client, pool).json()
     assert ask(client, pool, strategy="round_robin").status_code == 201
     assert ask(client, pool).status_code == 409
@@ -101,8 +105,8 @@ def test_leases_over_http_are_counted(client: httpx.Client, storage: RedisStorag
     assert (value(found, "process_resident_memory_bytes") or 0) > 1e6
 
 
-def test_requests_are_counted_by_template(client: httpx.Client, storage: RedisStorage) -> None:
-    pool = pool_id(storage)
+def test_requests_are_counted_by_template(client: httpx.Client, running: Service) -> None:
+    pool = pool_id(running)
     for _ in range(3):
         assert client.get(f"/v1/pools/{pool}").status_code == 200
         assert client.get(f"/v1/pools/{uuid4()}").status_code == 404
@@ -139,70 +143,63 @@ def test_the_format_is_what_is_asked_for(client: httpx.Client) -> None:
         assert value(scrape(client, accept), P + "up") == 1
 
 
-def test_sweeps_are_counted(valkey_url: str, storage: RedisStorage) -> None:
-    lease = storage.acquire_lease("pool", "c", 60)
-    assert lease
-    with service(valkey_url, storage=storage.settings, sweep_seconds=0.02) as client:
-        found = until(
-            client, lambda found: (value(found, P + "sweeps_total", outcome="done") or 0) > 1
-        )
+def test_sweeps_are_counted(valkey_url: str) -> None:
+    with serving(valkey_url, sweep_seconds=0.02) as running, running.client() as client:
+        fill(running)
+
+        def swept(found: Samples) -> float:
+            return value(found, P + "sweeps_total", outcome="done") or 0
+
+        found = scrape_until(client, lambda found: swept(found) > 1)
         assert value(found, P + "swept_leases_total") == 0
-        expire_leases(storage, [lease])
-        until(client, lambda found: value(found, P + "swept_leases_total") == 1)
-        found = until(client, lambda f: value(f, P + "pool_reclaimed_total", pool="pool") == 1)
+        lease = running.storage.acquire_lease("pool", "c", 60)
+        assert lease
+        expire_leases(running.storage, [lease])
+        scrape_until(client, lambda found: value(found, P + "swept_leases_total") == 1)
+        reclaimed = {"pool": "pool"}
+        found = scrape_until(
+            client, lambda found: value(found, P + "pool_reclaimed_total", **reclaimed) == 1
+        )
         assert value(found, P + "pool_leases_held", pool="pool") == 0
-
-
-def until(client: httpx.Client, wanted: Callable[[Samples], bool]) -> Samples:
-    """Scrape until the page says so."""
-    deadline = time.monotonic() + 30
-    while not wanted(found := scrape(client)):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
 
 
 def test_redis_away_is_told_and_tells_nothing_old() -> None:
     with (
         EmbeddedServer() as server,
-        RedisStorage.from_url(server.url) as storage,
-        service(server.url) as client,
+        serving(server.url) as running,
+        running.client() as client,
     ):
-        storage.add_proxies_bulk(make_proxies(storage.ensure_pool("pool"), 1))
-        pool = pool_id(storage)
+        pool = fill(running)
         lease = ask(client, pool).json()
         assert value(scrape(client), P + "pool_leases_held", pool="pool") == 1
         server.stop()
         assert ask(client, pool).status_code == 503
-        found = until(client, lambda found: value(found, P + "up") == 0)
+        found = scrape_until(client, lambda found: value(found, P + "up") == 0)
         assert not [name for name, _ in found if name.startswith(P + "pool")]
         assert acquires(found)["pool", "first_available", "error"] == 1
         kind = {"kind": "StorageUnavailableError"}
         failures = value(found, P + "script_errors_total", **kind)
         assert failures and failures >= 2, "the acquire's, and the scrape's own"
         server.restart()
-        client.post(f"/v1/leases/{lease['id']}/release")
-        found = until(client, lambda found: value(found, P + "up") == 1)
+        assert client.post(f"/v1/leases/{lease['id']}/release").status_code == 200
+        found = scrape_until(client, lambda found: value(found, P + "up") == 1)
         assert value(found, P + "pool_leases_held", pool="pool") == 0
 
 
 def test_who_may_read_it(valkey_url: str) -> None:
-    reader, configured = new_key("prometheus", Role.READ)
     for is_open in (False, True):
-        with service(valkey_url, api_keys=(configured,), open_metrics=is_open) as client:
-            assert client.get("/metrics").status_code == (200 if is_open else 401)
-            assert value(scrape(client, **{"X-API-Key": reader}), P + "up") == 1
-            assert client.get("/v1/pools/").status_code == 401
+        with serving(valkey_url, open_metrics=is_open) as running:
+            with running.client(None) as nobody:
+                assert nobody.get("/metrics").status_code == (200 if is_open else 401)
+                assert nobody.get("/v1/pools/").status_code == 401
+            with running.client(Role.READ) as prometheus:
+                assert value(scrape(prometheus), P + "up") == 1
 
 
 # Without a server: what one cannot be brought to.
 
 
 def page_of(metrics: Metrics) -> Samples:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    from tests.recorders.exposition import read
-
     page, _ = asyncio.run(metrics.page(""))
     return read(text_string_to_metric_families(page.decode()))
 
