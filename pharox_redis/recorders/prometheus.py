@@ -2,8 +2,7 @@
 
 A registry has one set of these metrics a namespace, however many recorders are made for it, so
 that a module that is loaded twice, or two parts of a program that do not know of each other, count
-together instead of failing. The set is one collector, which the registry holds and this module
-only refers to.
+together instead of failing. The set is one collector, so that it comes and goes as a whole.
 """
 
 from __future__ import annotations
@@ -86,7 +85,9 @@ class PrometheusRecorder(Recorder):
             with _lock:
                 with suppress(KeyError):
                     self._registry.unregister(self._metrics)
-                _known.get(self._registry, {}).pop(self._metrics.options[0], None)
+                known = _known.get(self._registry, {})
+                if known.get(self._metrics.options[0]) is self._metrics:
+                    del known[self._metrics.options[0]]
 
 
 class _Metrics(Collector):
@@ -154,8 +155,8 @@ class _Metrics(Collector):
 
 _Options = tuple[str, int, tuple[float, ...], tuple[float, ...]]
 _lock = Lock()
-# The registry holds the metrics. Were they held here, too, the registry would never go.
-_known: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, weakref.ref[_Metrics]]]
+# Metrics do not refer to their registry, so one that nobody uses any more goes.
+_known: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, _Metrics]]
 _known = weakref.WeakKeyDictionary()
 
 
@@ -164,11 +165,11 @@ def _shared(registry: CollectorRegistry, options: _Options) -> _Metrics:
     namespace = options[0]
     with _lock:
         known = _known.setdefault(registry, {})
-        metrics = known[namespace]() if namespace in known else None
+        metrics = known.get(namespace)
         if metrics is None:
             metrics = _Metrics(*options)
             registry.register(metrics)
-            known[namespace] = weakref.ref(metrics)
+            known[namespace] = metrics
         elif metrics.options != options:
             raise ValueError(
                 f"The registry has metrics of a PrometheusRecorder under {namespace!r} already, "

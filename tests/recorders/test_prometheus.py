@@ -307,6 +307,7 @@ def test_metrics_can_be_taken_out_and_put_back() -> None:
     again.observe_release("a", 1)
     assert value(samples(registry), "pharox_redis_releases_total", pool="a") == 1
     recorder.unregister()  # those of another recorder are not its own
+    PrometheusRecorder(registry, max_pools=3)
     assert value(samples(registry), "pharox_redis_releases_total", pool="a") == 1
 
 
