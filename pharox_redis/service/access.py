@@ -27,7 +27,12 @@ _scheme = Security(APIKeyHeader(name=HEADER, auto_error=False, scheme_name="ApiK
 
 
 def needs(role: Role, *statuses: int) -> dict[str, Any]:
-    """What a route that needs a role, and may answer with these problems, is declared with."""
+    """What a route that needs a role, and may answer with these problems, is declared with.
+
+    413 stands for all that can be wrong with how a body comes.
+    """
+    if 413 in statuses:
+        statuses = (400, 408, *statuses)
     return {
         "dependencies": [_scheme],
         "openapi_extra": {ROLE_OF_ROUTE: role.value},

@@ -7,6 +7,10 @@ lease that was granted already is released, up to the moment at which the reply 
 connection: what the kernel has taken counts as delivered, and a client that dies with it holds its
 lease until it ends by itself.
 
+The same is done when Redis is silent: the client is told 503 before the storage would give up, and
+what was asked for is taken back as soon as Redis can be reached. A command that was sent and timed
+out would be carried out in the end, for nobody.
+
 With an Idempotency-Key the lease stays: the client asks again and gets it.
 """
 
@@ -26,7 +30,7 @@ from pharox.models import Lease
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from pharox_redis import AsyncRedisStorage
+from pharox_redis import AsyncRedisStorage, StorageUnavailableError
 from pharox_redis.service.pool_names import PoolNames
 from pharox_redis.service.problems import no_pool
 from pharox_redis.service.wire.leases import LeaseIn
@@ -61,11 +65,12 @@ def idempotency_key(caller: str, header: str) -> bytes:
 
 
 class Desk:
-    """Acquires for requests, from pools that are named by id."""
+    """Acquires for requests, from pools that are named by id. ``patience`` is in seconds."""
 
-    def __init__(self, storage: AsyncRedisStorage, names: PoolNames) -> None:
+    def __init__(self, storage: AsyncRedisStorage, names: PoolNames, patience: float) -> None:
         self._storage = storage
         self._names = names
+        self._patience = patience
 
     async def acquire(self, wanted: LeaseIn, once: Idempotency | None = None) -> Lease | None:
         """A lease from the pool of that id; None if nothing is free there.
@@ -73,6 +78,15 @@ class Desk:
         One trip when the pool's name is known, two for a miss. Raises ``Problem`` (404), and what
         the storage raises.
         """
+        if once is not None:
+            return await self._ask(wanted, once)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._ask(wanted, None)
+        except TimeoutError:
+            raise StorageUnavailableError("The server did not answer in time.") from None
+
+    async def _ask(self, wanted: LeaseIn, once: Idempotency | None) -> Lease | None:
         filters = wanted.filters.to_filters() if wanted.filters else None
         refresh = False
         for _ in range(_NAME_ATTEMPTS):
@@ -154,6 +168,18 @@ class Watch:
             await self._gone
 
 
+def _is_gone(receive: Receive) -> bool:
+    """Whether the server knows that the client is gone. The loop may not have got round to telling
+    who waits for that; a server that knows answers at once."""
+    asked = receive()
+    try:
+        asked.send(None)  # type: ignore[attr-defined]  # it is a coroutine
+    except StopIteration as answer:
+        return bool(answer.value["type"] == "http.disconnect")
+    asked.close()  # type: ignore[attr-defined]
+    return False
+
+
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -180,16 +206,13 @@ class HandOver(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply, or undo what it would tell of (ASGI)."""
-        try:
-            # The loop may have read of the end already without the watch having had its turn.
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            await self._undo()
-            raise
-        if self._watch.gone:
+        # From this look to the write there is no turn of the loop: nothing can come between.
+        if self._watch.gone or _is_gone(receive):
             await self._undo()
         else:
             self._done()
+        try:
+            # To a connection that is closed this writes nothing.
+            await super().__call__(scope, receive, send)
+        finally:
             await self._watch.close()
-        # To a connection that is closed this writes nothing.
-        await super().__call__(scope, receive, send)

@@ -58,9 +58,8 @@ def create_app(
     )
     names = PoolNames(used)
     counts = Metrics(used.list_pool_figures, max_pools=settings.metrics_pools)
-    service = Service(
-        settings, used, names, Desk(used, names), counts, [counts.observe, *observers]
-    )
+    desk = Desk(used, names, settings.patience)
+    service = Service(settings, used, names, desk, counts, [counts.observe, *observers])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

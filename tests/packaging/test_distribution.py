@@ -30,7 +30,7 @@ import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
 optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo",
-            "pharox_redis.recorders.")
+            "pharox_redis.recorders.", "pharox_redis.service")
 names = [
     module.name
     for module in pkgutil.walk_packages(
@@ -248,6 +248,6 @@ def test_the_extras_are_not_dependencies() -> None:
     assert names == {"pharox", "pydantic", "redis"}
     extras = PROJECT["optional-dependencies"]
     assert set(extras) == {
-        *("embedded", "cli", "demo", "prometheus", "opentelemetry", "bench", "load"),
+        *("embedded", "cli", "demo", "service", "prometheus", "opentelemetry", "bench", "load"),
         *("test", "dev"),
     }
