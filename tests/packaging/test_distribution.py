@@ -30,7 +30,7 @@ import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
 optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo",
-            "pharox_redis.recorders.", "pharox_redis.service")
+            "pharox_redis.recorders.", "pharox_redis.service.")
 names = [
     module.name
     for module in pkgutil.walk_packages(
