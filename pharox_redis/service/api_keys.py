@@ -61,7 +61,7 @@ class MalformedKeyError(ValueError):
 
 def digest_of(key: str) -> str:
     """What is configured of a key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_key(name: str, role: Role) -> tuple[str, ApiKey]:

@@ -83,6 +83,9 @@ def create_app(
         openapi_url=OPENAPI_URL if settings.docs else None,
         # A redirect would go where the Host header says, perhaps without TLS, with the key.
         redirect_slashes=False,
+        # Traces and metrics for who configures OpenTelemetry; not its logs of errors, which quote
+        # what was sent.
+        telemetry={"logs": False},
         middleware=_middleware(settings, counts),
     )
     app.state.service = service

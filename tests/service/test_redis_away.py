@@ -11,7 +11,17 @@ import httpx
 import pytest
 
 from pharox_redis.embedded import EmbeddedServer
-from tests.service.serving import Service, problem, serving, wait_for
+from pharox_redis.service.api_keys import Role
+from pharox_redis.service.app import create_app
+from tests.service.serving import (
+    Service,
+    headers_of,
+    listening,
+    problem,
+    serving,
+    settings_for,
+    wait_for,
+)
 
 
 def test_stopped_and_started(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,3 +113,17 @@ def test_full(service: Service) -> None:
             assert client.post(f"/v1/leases/{lease['id']}/release").status_code == 200
             full.storage.client.config_set("maxmemory", "0")
             assert client.post("/v1/leases/", json=body).status_code == 201
+
+
+def test_rights_that_lack(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator's to mend: told as such, in the log by a line."""
+    with EmbeddedServer() as server, serving(server.url) as whole:
+        whole.storage.client.execute_command("ACL SETUSER nobody on >pw ~* +info +ping")
+        url = f"redis://nobody:pw@127.0.0.1:{server.port}/0"
+        app = create_app(settings_for(url, "p"))
+        with listening(app) as where, httpx.Client(base_url=where, verify=False) as client:
+            problem(client.get("/readyz"), 503)
+            reply = client.get("/v1/pools/", headers=headers_of(Role.ADMIN))
+            assert problem(reply, 500).type == "urn:pharox-redis:problem:storage-access"
+        assert "refused access" in caplog.text
+        assert "Traceback" not in caplog.text

@@ -86,7 +86,7 @@ def examples(number: int) -> Any:
 
 
 @schema.parametrize()
-@examples(10)
+@examples(6)
 def test_no_request_makes_it_fail(case: Any, service: Service, known: dict[str, str]) -> None:
     call(case, service, known)
 

@@ -16,8 +16,10 @@ from pharox_redis.service.api_keys import (
     new_key,
     parse_keys,
 )
+from pharox_redis.service.app import create_app
 from pharox_redis.service.serve import export
 from pharox_redis.service.settings import ServiceSettings, explain
+from pharox_redis.settings import Settings
 
 HASH = digest_of("k")
 SECRET = "s3cret-passw0rd"
@@ -117,7 +119,7 @@ def test_a_fresh_key_is_known_by_its_line() -> None:
     assert ring.caller_of(other) is None
     assert ring.caller_of(parsed.digest) is None
     assert ring.caller_of("") is None
-    assert ring.caller_of("\udcff") is None
+    assert ring.caller_of("\ud800") is None
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "ä", "a b", "-a", "x" * 65])
@@ -160,3 +162,26 @@ def test_workers_find_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert again.model_dump(exclude=left_out) == settings.model_dump(exclude=left_out)
     assert again.storage.key_prefix == "mine"
     assert "PHAROX_REDIS_PREFIX" not in environment
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:1/0",
+        "rediss://localhost:1/0?socket_timeout=5",
+        "unix:///nowhere",
+        "redis+sentinel://localhost:1/main",
+        "redis+cluster://localhost:1",
+    ],
+)
+def test_every_kind_of_server_takes_the_clients_options(url: str) -> None:
+    """They are the service's, beside what the URL says."""
+    settings = ServiceSettings(url=url, docs=False)  # type: ignore[arg-type]
+    assert create_app(settings).state.service.storage.settings == settings.storage
+
+
+def test_a_server_that_waits_for_replicas_is_given_time() -> None:
+    storage = Settings(min_replicas=1, replica_timeout=3)
+    settings = ServiceSettings(server_timeout=1, storage=storage)
+    assert settings.client_options["socket_timeout"] > 3
+    assert settings.patience > 3
