@@ -6,6 +6,7 @@ of workers and services may stand before one server, and each may be restarted a
 What a request passes, outermost first:
 
 ===================  ==========================================================================
+``counting``         counts requests, for ``metrics``
 ``headers``          security headers on every reply
 ``loopback``         without API keys: only this machine is served
 ``limits``           bodies that are too long, or come too slowly, are refused

@@ -16,16 +16,18 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 
 from pharox_redis import AsyncRedisStorage
-from pharox_redis.service import pages, problems
+from pharox_redis.service import pages, problems, workers
 from pharox_redis.service.acquiring import Desk
 from pharox_redis.service.api_keys import KeyRing
+from pharox_redis.service.counting import CountedRequests
 from pharox_redis.service.headers import SecurityHeaders
 from pharox_redis.service.limits import BodyLimits
 from pharox_redis.service.loopback import LoopbackOnly
+from pharox_redis.service.metrics import Metrics
 from pharox_redis.service.mishaps import Mishaps
 from pharox_redis.service.outcomes import Observer
 from pharox_redis.service.pool_names import PoolNames
-from pharox_redis.service.routes import bulk, health, leases, overview, pools, proxies
+from pharox_redis.service.routes import bulk, health, leases, metrics, overview, pools, proxies
 from pharox_redis.service.settings import ServiceSettings
 from pharox_redis.service.state import Service
 from pharox_redis.service.sweeper import Sweeper
@@ -55,7 +57,9 @@ def create_app(
         settings.url.get_secret_value(), settings.storage, **settings.client_options
     )
     names = PoolNames(used)
-    service = Service(settings, used, names, Desk(used, names, settings.patience), list(observers))
+    counts = Metrics(used.list_pool_figures, max_pools=settings.metrics_pools)
+    desk = Desk(used, names, settings.patience)
+    service = Service(settings, used, names, desk, counts, [counts.observe, *observers])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,6 +71,7 @@ def create_app(
             await sweeper.stop()
             if storage is None:
                 await used.aclose()
+            workers.leave()
 
     app = FastAPI(
         title="pharox-redis",
@@ -81,13 +86,14 @@ def create_app(
         # Traces and metrics for who configures OpenTelemetry; not its logs of errors, which quote
         # what was sent.
         telemetry={"logs": False},
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, counts),
     )
     app.state.service = service
     app.state.keys = KeyRing(settings.api_keys)
     problems.install(app)
     for module in (health, overview, pools, bulk, proxies, leases):
         app.include_router(module.router)
+    app.include_router(metrics.router_of(settings.open_metrics))
     if settings.docs:
         pages.add_docs(app, OPENAPI_URL)
     if settings.dashboard:
@@ -96,7 +102,7 @@ def create_app(
     return app
 
 
-def _middleware(settings: ServiceSettings) -> list[Middleware]:
+def _middleware(settings: ServiceSettings, counts: Metrics) -> list[Middleware]:
     """From the outermost to the innermost."""
     guard = [] if settings.api_keys else [Middleware(LoopbackOnly)]
     limits = Middleware(
@@ -105,7 +111,8 @@ def _middleware(settings: ServiceSettings) -> list[Middleware]:
         largest_bulk=settings.max_bulk_bytes,
         pause_seconds=settings.body_seconds,
     )
-    return [Middleware(SecurityHeaders), Middleware(Mishaps), *guard, limits]
+    counted = Middleware(CountedRequests, metrics=counts)
+    return [counted, Middleware(SecurityHeaders), Middleware(Mishaps), *guard, limits]
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

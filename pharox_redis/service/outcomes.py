@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from pharox_redis.errors import StorageFullError, StorageUnavailableError
 
@@ -43,11 +43,13 @@ class AcquireOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOutcome:
-    """A request to release a lease is answered. ``pool`` is the pool's name, "" if unknown."""
+    """A request to release a lease is answered. ``pool`` is the pool's name, "" if unknown.
+    ``held_seconds`` are those from the lease's beginning to its end, if it was released."""
 
     pool: str
     outcome: ReleaseResult
     seconds: float
+    held_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,19 @@ class SweepOutcome:
     failed: bool
 
 
-Outcome: TypeAlias = AcquireOutcome | ReleaseOutcome | SweepOutcome
+@dataclass(frozen=True, slots=True)
+class FailureOutcome:
+    """A call of the storage failed, for a request or a sweep; ``kind`` is the exception's name."""
+
+    kind: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """The outcome of an error."""
+        return cls(type(error).__name__)
+
+
+Outcome: TypeAlias = AcquireOutcome | ReleaseOutcome | SweepOutcome | FailureOutcome
 Observer: TypeAlias = Callable[[Outcome], None]
 
 

@@ -29,11 +29,13 @@ class PoolNames:
         known = None if refresh else self._names.get(pool_id)
         if known is not None:
             return known
-        self._names.pop(pool_id, None)
+        # Meanwhile it stays known by the old one, for those who count.
         try:
             name = (await self._storage.get_pool(pool_id)).name
         except PoolNotFoundError:
+            self._names.pop(pool_id, None)
             raise no_pool(pool_id) from None
+        self._names.pop(pool_id, None)
         while len(self._names) >= _MOST:
             del self._names[next(iter(self._names))]
         self._names[pool_id] = name

@@ -236,6 +236,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(PharoxError)
     async def storage(request: Request, error: PharoxError) -> Response:
+        request.app.state.service.failed(error)
         found = of_storage(error)
         if found.document.type == "about:blank":
             raise error  # see ``mishaps``

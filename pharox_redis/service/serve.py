@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from pharox_redis.service.loopback import is_loopback
 from pharox_redis.service.settings import ENV_PREFIX, ServiceSettings
+from pharox_redis.service.workers import shared_directory
 from pharox_redis.signals import Terminated, sigterm_like_ctrl_c
 
 APP: Final = "pharox_redis.service.app:app"
@@ -103,7 +104,8 @@ def run(settings: ServiceSettings, listener: socket.socket, *, access_log: bool 
     )
     if settings.workers > 1:
         supervisor = _Supervisor(config, sockets=[listener])
-        supervisor.run()
+        with shared_directory(settings.workers):
+            supervisor.run()
         if supervisor.interrupted:
             raise KeyboardInterrupt
         return 0

@@ -78,6 +78,9 @@ class ServiceSettings(BaseSettings):
         Path | None, Field(description="A file with more of them, one a line; # begins a comment.")
     ] = None
     open_metrics: Annotated[bool, Field(description="/metrics needs no key.")] = False
+    metrics_pools: Annotated[
+        int, Field(ge=0, le=10_000, description="Pools that /metrics names; the rest is `other`.")
+    ] = 100
     docs: Annotated[bool, Field(description="Whether there are /docs and /openapi.json.")] = True
     dashboard: Annotated[bool, Field(description="Whether there is a dashboard at /.")] = True
 

@@ -8,9 +8,11 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 
 from pharox_redis import AsyncRedisStorage
+from pharox_redis.recorders.base import FAILURES
 from pharox_redis.service.acquiring import Desk
 from pharox_redis.service.api_keys import Caller
-from pharox_redis.service.outcomes import Observer
+from pharox_redis.service.metrics import Metrics
+from pharox_redis.service.outcomes import FailureOutcome, Observer, tell
 from pharox_redis.service.pool_names import PoolNames
 from pharox_redis.service.settings import ServiceSettings
 
@@ -23,7 +25,13 @@ class Service:
     storage: AsyncRedisStorage
     names: PoolNames
     desk: Desk
+    metrics: Metrics
     observers: list[Observer]
+
+    def failed(self, error: Exception) -> None:
+        """Tell the observers of an error, if it is a failure of the storage."""
+        if isinstance(error, FAILURES):
+            tell(self.observers, FailureOutcome.of(error))
 
 
 def service_of(request: Request) -> Service:

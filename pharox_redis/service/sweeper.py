@@ -17,7 +17,7 @@ from contextlib import suppress
 from pharox.exceptions import PharoxError
 
 from pharox_redis import AsyncRedisStorage
-from pharox_redis.service.outcomes import Observer, SweepOutcome, tell
+from pharox_redis.service.outcomes import FailureOutcome, Observer, SweepOutcome, tell
 
 logger = logging.getLogger("pharox_redis.service")
 
@@ -61,6 +61,7 @@ class Sweeper:
             leases = await self._storage.cleanup_expired_leases()
         except PharoxError as error:
             failed = True
+            tell(self._observers, FailureOutcome.of(error))
             if not self._failing:
                 logger.warning("Sweeping failed, and is tried again: %s", error)
         except Exception:

@@ -30,7 +30,7 @@ import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
 optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo",
-            "pharox_redis.service.")
+            "pharox_redis.recorders.", "pharox_redis.service.")
 names = [
     module.name
     for module in pkgutil.walk_packages(
@@ -247,4 +247,7 @@ def test_the_extras_are_not_dependencies() -> None:
     names = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert names == {"pharox", "pydantic", "redis"}
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"embedded", "cli", "demo", "bench", "load", "service", "test", "dev"}
+    assert set(extras) == {
+        *("embedded", "cli", "demo", "service", "prometheus", "opentelemetry", "bench", "load"),
+        *("test", "dev"),
+    }

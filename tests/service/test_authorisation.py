@@ -23,6 +23,7 @@ TABLE: dict[tuple[str, str], Role | None] = {
     ("GET", "/readyz"): OPEN,
     ("GET", "/openapi.json"): OPEN,
     ("GET", "/docs"): OPEN,
+    ("GET", "/metrics"): READ,
     ("GET", "/v1/overview"): READ,
     ("GET", "/v1/whoami"): READ,
     ("GET", "/v1/pools/"): READ,

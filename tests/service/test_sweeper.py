@@ -70,7 +70,7 @@ def test_a_failure_is_logged_once_and_the_next_sweep_comes(
             sweeper = Sweeper(storage, 0.001, [outcomes.append])
             sweeper.start()
             async with asyncio.timeout(10):
-                while len(outcomes) < 5:
+                while len(sweeps(outcomes)) < 5:
                     await asyncio.sleep(0.001)
             await sweeper.stop()
             count = len(outcomes)

@@ -77,6 +77,7 @@ async def add_many(pool_id: UUID, request: Request, service: TheService) -> Bulk
     except PoolNotFoundError:
         raise no_pool(pool_id) from None
     except (Problem, PharoxError) as error:
+        service.failed(error)
         raise bulk.ended_by(error) from error
     return bulk.result()
 

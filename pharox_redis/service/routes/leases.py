@@ -195,7 +195,11 @@ async def release(lease_id: UUID, service: TheService) -> LeaseOut:
         raise
     finally:
         pool = (lease.pool_name or "") if lease else ""
-        tell(service.observers, ReleaseOutcome(pool, outcome, time.monotonic() - started))
+        held = None
+        if lease and lease.released_at:
+            held = (lease.released_at - lease.acquired_at).total_seconds()
+        seconds = time.monotonic() - started
+        tell(service.observers, ReleaseOutcome(pool, outcome, seconds, held))
     if lease is None:
         raise no_lease(lease_id)
     return LeaseOut.of(lease)
