@@ -2,7 +2,7 @@
 // the availability bar, and a number with its sparkline.
 
 import { el, setAttribute, setText } from "./dom.js";
-import { count, percent, rate } from "./format.js";
+import { count, percent, plural, rate } from "./format.js";
 import { Spark } from "./spark.js";
 
 /** Available, saturated and inactive proxies, as parts of all. */
@@ -111,8 +111,8 @@ export class Band {
   }
 
   show(figures, history) {
-    setText(this.share, count(figures.available_proxies));
-    setText(this.of, figures.total_proxies ? `of ${count(figures.total_proxies)} proxies` : "no proxies");
+    setText(this.share, percent(figures.available_proxies, figures.total_proxies));
+    setText(this.of, figures.total_proxies ? `of ${plural(figures.total_proxies, "proxy", "proxies")}` : "no proxies");
     this.availability.show(figures);
     for (const metric of this.metrics) metric.show(figures, history);
   }

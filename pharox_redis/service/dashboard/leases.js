@@ -48,10 +48,11 @@ class Row {
     setText(this.proxy, record.address);
     setAttribute(this.proxy, "title", record.address.length > 24 ? record.address : null);
     setText(this.held, duration((now - record.since) / 1000));
-    setText(this.left, left > 0 ? duration(left) : "ending");
+    setText(this.left, left > 0 ? duration(Math.ceil(left)) : "ending");
     const width = `${Math.round(100 * Math.min(1, Math.max(0, left / whole)))}%`;
     if (this.meter.style.width !== width) this.meter.style.width = width;
     setAttribute(this.root, "data-soon", left < 10);
+    setAttribute(this.root, "data-ended", left <= 0);
     if (this.button) setAttribute(this.button, "aria-label", `Release the lease of ${record.holder} on ${record.address}`);
   }
 }

@@ -1,7 +1,7 @@
 // A pool's page: its figures on top, below them its proxies or its leases.
 
 import { el, setAttribute, setText } from "./dom.js";
-import { count } from "./format.js";
+import { count, plural } from "./format.js";
 import { Band } from "./gauges.js";
 import { LeasesView } from "./leases.js";
 import { panel } from "./notices.js";
@@ -24,7 +24,8 @@ export class PoolPage {
       proxies: this.#tab(base, "Proxies"),
       leases: this.#tab(`${base}/leases`, "Leases"),
     };
-    this.nav = el("nav", { class: "tabs", "aria-label": "Of this pool" }, this.tabs.proxies.root, this.tabs.leases.root);
+    this.facts = el("span", { class: "facts" });
+    this.nav = el("nav", { class: "tabs", "aria-label": "Of this pool" }, this.tabs.proxies.root, this.tabs.leases.root, this.facts);
     this.instead = el("div", { hidden: true });
     this.body = el("div", {}, this.nav, this.proxies.root, this.leases.root);
     this.root = el("div", {}, this.band.root, this.body, this.instead);
@@ -78,12 +79,16 @@ export class PoolPage {
     const { figures, history } = entry;
     this.title = figures.pool.name;
     setText(this.heading, figures.pool.name);
-    const ended = figures.reclaimed ? `${count(figures.reclaimed)} leases ended unreleased` : "";
     setText(this.note, figures.pool.description || "");
-    setAttribute(this.note, "title", ended || null);
     this.band.show(figures, history);
     setText(this.tabs.proxies.number, count(figures.total_proxies));
     setText(this.tabs.leases.number, count(figures.total_leases));
+    const facts = [
+      `${plural(figures.leased_proxies, "proxy", "proxies")} leased`,
+      `${plural(figures.reclaimed, "lease")} expired unreleased`,
+      plural(figures.views, "view"),
+    ];
+    setText(this.facts, facts.join(" · "));
     this.view.tick();
   }
 }

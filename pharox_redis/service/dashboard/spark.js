@@ -1,4 +1,4 @@
-// A sparkline: two minutes from left to right, the newest at the right edge, zero at the bottom.
+// A sparkline: up to two minutes from left to right, the newest at the right edge, zero at the bottom.
 // Its scale is its own highest value; the label that goes with it says which that is.
 
 import { setAttribute, svg } from "./dom.js";
@@ -7,6 +7,7 @@ import { WINDOW } from "./fleet.js";
 const WIDTH = 120;
 const HEIGHT = 24;
 const TOP = 2; // room for the line's width
+const LEAST = 30; // seconds: what has just begun begins at the middle, not as a dot at the edge
 
 export class Spark {
   constructor(kind) {
@@ -30,9 +31,10 @@ export class Spark {
       setAttribute(this.area, "d", "");
       return highest;
     }
+    const seconds = Math.min(WINDOW, Math.max(LEAST, last[0] - points[0][0]));
     const scale = (HEIGHT - TOP) / Math.max(highest, 1);
     const places = points.map(([at, value]) => {
-      const x = WIDTH - ((last[0] - at) / WINDOW) * WIDTH;
+      const x = WIDTH - ((last[0] - at) / seconds) * WIDTH;
       return `${x.toFixed(1)} ${(HEIGHT - value * scale).toFixed(1)}`;
     });
     const line = `M${places.join("L")}`;
