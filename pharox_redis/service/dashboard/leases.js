@@ -1,8 +1,10 @@
-// The active leases of a pool: who holds which proxy, since when, and how long it will last.
+// The active leases of a pool: who holds which proxy, since when, and how long it will last. The
+// service lists a lease with its proxy's id; addresses are looked up among the pool's proxies, of
+// which as many pages are read as that takes.
 
 import * as api from "./api.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { address, count, duration, plural } from "./format.js";
+import { count, duration, plural } from "./format.js";
 import { Loop } from "./loop.js";
 import { ask, toast } from "./notices.js";
 import { Headings, natural, sortBy } from "./sorting.js";
@@ -14,7 +16,7 @@ const COLUMNS = [
   { name: "held", label: "Held for", key: (r) => -r.since },
   { name: "left", label: "Time left", key: (r) => r.until },
 ];
-const ACTIONS = { name: "action", label: "" };
+const ACTIONS = { name: "action", label: "Action" };
 
 class Row {
   constructor(view) {
@@ -58,10 +60,10 @@ class Row {
 }
 
 export class LeasesView {
-  constructor(app, pool, proxies) {
+  constructor(app, pool, store) {
     this.app = app;
     this.pool = pool;
-    this.proxies = proxies; // the view beside: it may know a proxy's address
+    this.store = store; // the pool's proxies, as the view beside has them
     this.records = new Map();
     this.gone = new Set(); // released here: a page that was under way may still have them
     this.pages = 1;
@@ -135,25 +137,44 @@ export class LeasesView {
       this.more = after !== "";
       this.known = true;
       this.arrange(false);
+      while (this.#unnamed()) {
+        const more = !this.store.complete;
+        await this.store.step([], signal);
+        if (signal.aborted) return;
+        for (const record of this.records.values()) this.#name(record);
+        this.arrange(false);
+        if (!more) break; // proxies that are new: a page a turn finds them
+      }
     } catch (error) {
       if (!signal.aborted) await this.app.failed(error, signal);
     }
   }
 
   #record(lease) {
-    const proxy = lease.proxy ?? this.proxies.store.records.get(lease.proxy_id)?.proxy;
     const holder = lease.consumer_name || lease.consumer_id;
-    const shown = proxy ? address(proxy) : lease.proxy_id;
-    return {
+    const record = {
       id: lease.id,
       holder,
-      address: shown,
+      proxy: lease.proxy_id,
       sortHolder: natural(holder),
-      sortProxy: natural(shown),
-      text: `${holder}\n${shown}`.toLowerCase(),
       since: Date.parse(lease.acquired_at),
       until: Date.parse(lease.expires_at),
     };
+    this.#name(record);
+    return record;
+  }
+
+  /** The proxy's address, or its id as long as that is all that is known. */
+  #name(record) {
+    const proxy = this.store.records.get(record.proxy);
+    record.named = proxy !== undefined;
+    record.address = proxy?.address ?? record.proxy;
+    record.sortProxy = proxy?.sortAddress ?? record.proxy;
+    record.text = `${record.holder}\n${record.address}`.toLowerCase();
+  }
+
+  #unnamed() {
+    return !this.store.cut && [...this.records.values()].some(({ named }) => !named);
   }
 
   /** Filters and sorts anew; while the pointer is in the list, a refresh moves no row away. */

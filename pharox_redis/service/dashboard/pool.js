@@ -17,7 +17,7 @@ export class PoolPage {
     this.note = el("p", { class: "note" });
     this.band = new Band(this.heading, this.note);
     this.proxies = new ProxiesView(app, id);
-    this.leases = new LeasesView(app, id, this.proxies);
+    this.leases = new LeasesView(app, id, this.proxies.store);
     this.view = this.proxies;
     const base = `#/pools/${encodeURIComponent(id)}`;
     this.tabs = {

@@ -24,7 +24,7 @@ const COLUMNS = [
   { name: "country", label: "Country", key: (r) => r.proxy.country },
   { name: "checked", label: "Checked", key: (r) => r.checked, first: "descending", moves: true },
 ];
-const ACTIONS = { name: "action", label: "" };
+const ACTIONS = { name: "action", label: "Action" };
 
 class Row {
   constructor(view) {
@@ -91,7 +91,7 @@ export class ProxiesView {
     this.sorted = [];
     this.countries = "";
     this.#build();
-    this.loop = new Loop((signal) => this.#read(signal), () => (this.store.complete ? 1500 : 0), 30_000);
+    this.loop = new Loop((signal) => this.#read(signal), 1500, 30_000);
   }
 
   #build() {
@@ -144,8 +144,11 @@ export class ProxiesView {
 
   async #read(signal) {
     try {
-      await this.store.step(this.rows.seen(), signal);
-      if (!signal.aborted) this.arrange(false);
+      do {
+        await this.store.step(this.rows.seen(), signal);
+        if (signal.aborted) return;
+        this.arrange(false);
+      } while (!this.store.complete);
     } catch (error) {
       if (!signal.aborted) await this.app.failed(error, signal);
     }
@@ -177,7 +180,7 @@ export class ProxiesView {
     const narrowed = Object.values(filter).some(Boolean);
     let text = plural(store.records.size, "proxy", "proxies");
     if (narrowed) text = `${count(this.sorted.length)} of ${text}`;
-    if (!store.complete && !store.cut) text = `${text}, loading ${count(total)}`;
+    if (!store.complete) text = `${text}, loading ${count(total)}`;
     if (store.cut) text = `${text}: the first of ${count(total)}`;
     setText(this.shown, text);
     setAttribute(this.table, "aria-rowcount", this.sorted.length + 1);

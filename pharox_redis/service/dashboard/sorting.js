@@ -47,7 +47,7 @@ export class Headings {
   #cell(column) {
     const inside = column.key
       ? el("button", { type: "button", on: { click: () => this.#press(column) } }, column.label)
-      : el("span", {}, column.label);
+      : el("span", { class: "unseen" }, column.label);
     return el("div", { class: `c-${column.name}`, role: "columnheader" }, inside);
   }
 

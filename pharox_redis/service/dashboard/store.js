@@ -22,12 +22,17 @@ export class ProxyStore {
     this.cut = false; // there are more than MOST pages
   }
 
-  /** Reads the next page of the first round, or one page again; `seen` are records in sight. */
+  /** Reads the next page of the first round, or one page again; `seen` are records in sight. Throws `Problem`. */
   async step(seen, signal) {
     this.turn += 1;
     const page = this.complete ? this.#choose(seen) : this.read.length;
-    const { data, next } = await api.proxies(this.pool, this.cursors[page], signal);
-    this.#take(page, data, next);
+    try {
+      const { data, next } = await api.proxies(this.pool, this.cursors[page], signal);
+      this.#take(page, data, next);
+    } catch (error) {
+      if (error.status !== 422) throw error;
+      this.#restart(); // the cursor is none any more
+    }
   }
 
   /** All records, in the order of the service. */
@@ -67,13 +72,21 @@ export class ProxyStore {
     this.read[page] = this.turn;
     if (next) {
       this.cut = page + 1 >= MOST;
-      if (!this.cut) this.cursors[page + 1] = next;
-      if (this.cut || (this.complete && page + 1 < this.read.length)) return;
-      if (this.complete) this.read[page + 1] = -1; // a page that is new: it is due next
+      if (this.cut) this.complete = true;
+      else this.cursors[page + 1] = next;
+      // A page that is new is due next.
+      if (this.complete && !this.cut && page + 1 === this.read.length) this.read.push(-1);
       return;
     }
+    this.cut = false;
     this.complete = true;
     this.#forgetFrom(page + 1);
+  }
+
+  #restart() {
+    this.cursors = [""];
+    this.read = [];
+    this.complete = this.cut = false;
   }
 
   #forgetFrom(page) {
