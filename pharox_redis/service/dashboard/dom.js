@@ -1,5 +1,5 @@
 // Elements are made and changed by these few functions, and text only ever becomes text: there is
-// no innerHTML anywhere, so a pool that is named like a tag shows as that name.
+// no way from text to markup anywhere, so a pool that is named like a tag shows as that name.
 
 const SVG = "http://www.w3.org/2000/svg";
 
