@@ -55,7 +55,7 @@ def test_figures_and_sparklines_follow_the_leases(
 
     # Nothing more happens: the curve goes down again, and the peak stays in sight.
     before = line.get_attribute("d")
-    dashboard.until(lambda: row.locator(".acquired .value").inner_text() == "0", most=8)
+    dashboard.until(lambda: row.locator(".acquired .value").inner_text() == "0", most=1000)
     assert line.get_attribute("d") != before
     assert "peak 0" not in page.locator(".band .acquired .peak").inner_text()
 

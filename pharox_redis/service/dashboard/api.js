@@ -38,7 +38,7 @@ async function send(method, path, { query = {}, body, signal, key = storedKey.ge
   try {
     if (key) headers.set("X-API-Key", key);
   } catch {
-    throw new Problem(401, "This cannot be a key: it has characters that no key has.");
+    throw new Problem(400, "This cannot be a key: it has characters that no key has.");
   }
   if (body !== undefined) headers.set("content-type", "application/json");
 
