@@ -7,6 +7,7 @@ import typer
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
 from pharox_redis.cli.import_command import import_proxies
+from pharox_redis.cli.serve_command import serve
 from pharox_redis.cli.stats_command import stats
 
 # Plain help and tracebacks: boxes do not survive logs, and rich's show local variables, which
@@ -20,5 +21,6 @@ app = typer.Typer(
 )
 app.command("import")(import_proxies)
 app.command("stats")(stats)
+app.command("serve")(serve)
 app.command("demo")(demo)
 app.command("bench")(bench)
