@@ -144,6 +144,9 @@ class Dashboard:
         return self.page.locator(".view:not([hidden]) .shown")
 
 
+Opener = Callable[..., Dashboard]
+
+
 def add_pool(storage: RedisStorage, name: str, description: str | None = None) -> ProxyPool:
     pool = ProxyPool(name=name, description=description)
     storage.add_pool(pool)

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from pharox_redis.service.app import create_app
-from pharox_redis.service.settings import ENV_PREFIX
 from playwright.sync_api import Browser, sync_playwright
-from tests.service.serving import Service, listening, serving, settings_for
 
 from pharox_redis import RedisStorage
-from tests.dashboard.browsing import ARGUMENTS, CHROMIUM, Dashboard, no_chromium
+from pharox_redis.service.app import create_app
+from pharox_redis.service.settings import ENV_PREFIX
+from tests.dashboard.browsing import ARGUMENTS, CHROMIUM, Dashboard, Opener, no_chromium
+from tests.service.serving import Service, listening, serving, settings_for
 from tests.support.invariants import check_invariants
-
-Opener = Callable[..., Dashboard]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +40,8 @@ def _no_environment() -> Iterator[None]:
         yield
 
 
-# Of the package, not the session: while it runs, its thread has a running event loop.
+# Of the package, not the session: while it runs, the thread has a running event loop, and other
+# tests want to run their own. The package is one by its __init__.py; without, the session is meant.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:

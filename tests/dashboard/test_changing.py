@@ -4,13 +4,12 @@ from uuid import UUID
 
 from fastapi import FastAPI
 from pharox.models import LeaseStatus, ProxyStatus
-from pharox_redis.service.api_keys import ApiKey, KeyRing, Role, digest_of
 from playwright.sync_api import expect
-from tests.service.serving import KEYS, Service
 
 from pharox_redis import RedisStorage
-from tests.dashboard.browsing import Dashboard, add_pool, route
-from tests.dashboard.conftest import Opener
+from pharox_redis.service.api_keys import ApiKey, KeyRing, Role, digest_of
+from tests.dashboard.browsing import Dashboard, Opener, add_pool, route
+from tests.service.serving import KEYS, Service
 from tests.support.builders import make_proxies
 
 ADMIN = KEYS[Role.ADMIN]

@@ -1,13 +1,12 @@
 """Who may look: the prompt, where the key is kept, and what happens when it is no longer good."""
 
 from fastapi import FastAPI
-from pharox_redis.service.api_keys import KeyRing, Role
 from playwright.sync_api import expect
-from tests.service.serving import API_KEYS, KEYS, Service, serving
 
 from pharox_redis import RedisStorage
+from pharox_redis.service.api_keys import KeyRing, Role
 from tests.dashboard.browsing import KEY_ITEM, Dashboard, add_pool
-from tests.dashboard.conftest import Opener
+from tests.service.serving import API_KEYS, KEYS, Service, serving
 
 READ = KEYS[Role.READ]
 
@@ -88,20 +87,23 @@ def test_the_policy_is_there_and_the_tests_would_see_it_broken(dashboard: Dashbo
     reply = dashboard.requests[0].response()
     assert reply is not None
     policy = reply.header_value("content-security-policy") or ""
-    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(
-        policy.split("; ")
-    )
+    assert {
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "require-trusted-types-for 'script'",
+    } <= set(policy.split("; "))
     assert dashboard.violations() == []
     page.evaluate(
         """() => new Promise((seen) => {
-          addEventListener("securitypolicyviolation", seen, { once: true });
-          const script = document.createElement("script");
-          script.append("window.ran = true");
-          document.head.append(script);
+          addEventListener("securitypolicyviolation", () => window.violations.length > 1 && seen());
+          document.body.setAttribute("style", "color: red");
+          try { document.body.innerHTML = "<p>taken</p>"; } catch { /* as it must */ }
         }).then(() => null)"""
     )
-    (violation,) = dashboard.violations()
-    assert violation.startswith("script-src")
-    assert page.evaluate("window.ran") is None
+    style, markup = dashboard.violations()
+    assert style.startswith("style-src-attr")
+    assert markup.startswith("require-trusted-types-for")
+    expect(page.get_by_label("Key of this lease service")).to_be_visible()
     page.evaluate("window.violations.length = 0")
     dashboard.wrong.clear()

@@ -2,12 +2,12 @@
 
 import pytest
 from pharox.models import ProxyStatus
-from pharox_redis.service.api_keys import Role
 from playwright.sync_api import expect
-from tests.service.serving import KEYS
 
 from pharox_redis import RedisStorage
+from pharox_redis.service.api_keys import Role
 from tests.dashboard.browsing import Dashboard, add_pool, route
+from tests.service.serving import KEYS
 from tests.support.builders import make_proxies
 
 READ = KEYS[Role.READ]

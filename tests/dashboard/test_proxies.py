@@ -6,13 +6,12 @@ from random import Random
 
 import pytest
 from pharox.models import ProxyStatus
-from pharox_redis.service.api_keys import Role
 from playwright.sync_api import CDPSession, expect
-from tests.service.serving import KEYS, Service, serving
 
 from pharox_redis import RedisStorage
-from tests.dashboard.browsing import Dashboard, add_pool, route
-from tests.dashboard.conftest import Opener
+from pharox_redis.service.api_keys import Role
+from tests.dashboard.browsing import Dashboard, Opener, add_pool, route
+from tests.service.serving import KEYS, Service, serving
 from tests.support.builders import make_proxies, make_proxy
 
 ADMIN = KEYS[Role.ADMIN]

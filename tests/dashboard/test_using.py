@@ -3,14 +3,13 @@
 import re
 
 from pharox.models import ProxyStatus
-from pharox_redis.service.api_keys import Role
 from playwright.sync_api import expect
-from tests.service.serving import KEYS, Service, serving
 
 from pharox_redis import RedisStorage
 from pharox_redis.embedded import EmbeddedServer
-from tests.dashboard.browsing import Dashboard, add_pool, route
-from tests.dashboard.conftest import Opener
+from pharox_redis.service.api_keys import Role
+from tests.dashboard.browsing import Dashboard, Opener, add_pool, route
+from tests.service.serving import KEYS, Service, serving
 from tests.support.builders import make_proxies
 
 ADMIN = KEYS[Role.ADMIN]
