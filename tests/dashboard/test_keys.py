@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from pharox_redis import RedisStorage
 from pharox_redis.service.api_keys import KeyRing, Role
-from tests.dashboard.browsing import KEY_ITEM, Dashboard, add_pool
+from tests.dashboard.browsing import KEY_ITEM, Dashboard, Opener, add_pool
 from tests.service.serving import API_KEYS, KEYS, Service, serving
 
 READ = KEYS[Role.READ]
