@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import pytest
 from pharox.models import ProxyPool
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
 
@@ -155,14 +154,6 @@ def add_pool(storage: RedisStorage, name: str, description: str | None = None) -
 
 def route(pool_id: UUID, leases: bool = False) -> str:
     return f"#/pools/{pool_id}{'/leases' if leases else ''}"
-
-
-def no_chromium() -> None:
-    """Fail, or where nobody promised a browser, skip."""
-    why = "no Chromium here: install one, or name it in PHAROX_REDIS_TEST_CHROMIUM"
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 expect.set_options(timeout=10_000)

@@ -1,10 +1,13 @@
 """What must not be in the dashboard's files, where a browser would not notice it."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+
 from pharox_redis.service.pages import DASHBOARD
+from tests.dashboard.browsing import CHROMIUM
 
 FILES = sorted(path for path in DASHBOARD.iterdir() if path.is_file())
 FORBIDDEN = {
@@ -16,6 +19,13 @@ FORBIDDEN = {
     ".css": r"https?://|@import|url\(",
     ".svg": r"https?://(?!www\.w3\.org/2000/svg)|\bon[a-z]+=|<script|<style|href",
 }
+
+
+def test_there_is_a_browser() -> None:
+    if CHROMIUM is None:
+        why = "no Chromium, so the dashboard is not tested: PHAROX_REDIS_TEST_CHROMIUM names one"
+        assert not os.environ.get("CI"), why
+        pytest.skip(why)
 
 
 def test_the_files_are_there() -> None:

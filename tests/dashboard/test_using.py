@@ -157,3 +157,19 @@ def test_no_network(dashboard: Dashboard, storage: RedisStorage) -> None:
     dashboard.context.set_offline(False)
     page.clock.run_for(3000)
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_tab_that_nobody_sees_asks_rarely(dashboard: Dashboard, storage: RedisStorage) -> None:
+    add_pool(storage, "shop")
+    page = dashboard.open(ADMIN)
+    expect(dashboard.pool("shop")).to_be_visible()
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, writable: true })")
+    dashboard.tick()
+    asked = len(dashboard.requests)
+    page.clock.run_for(10_000)
+    assert len(dashboard.requests) == asked
+    with page.expect_response("**/v1/overview"):
+        page.evaluate(
+            "document.hidden = false; document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    dashboard.tick()

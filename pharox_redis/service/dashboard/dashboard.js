@@ -49,6 +49,10 @@ class App {
         this.#leave(api.storedKey.get() ? "The service no longer knows the key of this tab." : "");
         return;
       }
+      if (error.status === 403) {
+        this.#refused(error);
+        return;
+      }
       this.#lost(error);
       if (!this.page) this.#open({ ...still("Connecting", "Trying every two seconds."), title: "Connecting" });
       setTimeout(() => this.begin(), AWAY);
@@ -61,7 +65,7 @@ class App {
   }
 
   /** What to do about a request that failed; `kept` says what did not happen by it. */
-  async failed(error, signal = null, kept = "") {
+  failed(error, kept = "") {
     if (error.status === 401) this.#leave("The service no longer knows this key.");
     else if (kept) toast(`${kept}: ${error.message}`, { failed: true });
     else if (error.status === 403) this.#refused(error);
@@ -109,7 +113,7 @@ class App {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof api.Problem && error.passes) this.#lost(error);
-      await this.failed(error, signal);
+      this.failed(error);
     }
   }
 

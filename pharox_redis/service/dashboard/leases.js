@@ -13,7 +13,7 @@ import { VirtualRows } from "./virtual.js";
 const COLUMNS = [
   { name: "holder", label: "Holder", key: (r) => r.sortHolder },
   { name: "proxy", label: "Proxy", key: (r) => r.sortProxy },
-  { name: "held", label: "Held for", key: (r) => -r.since },
+  { name: "held", label: "Held for", key: (r) => -r.since, first: "descending" },
   { name: "left", label: "Time left", key: (r) => r.until },
 ];
 const ACTIONS = { name: "action", label: "Action" };
@@ -146,7 +146,7 @@ export class LeasesView {
         if (!more) break; // proxies that are new: a page a turn finds them
       }
     } catch (error) {
-      if (!signal.aborted) await this.app.failed(error, signal);
+      if (!signal.aborted) this.app.failed(error);
     }
   }
 
@@ -214,7 +214,7 @@ export class LeasesView {
       toast(`The lease of ${record.holder} on ${record.address} is released.`);
       this.app.soon();
     } catch (error) {
-      await this.app.failed(error, null, "The lease was not released");
+      this.app.failed(error, "The lease was not released");
     }
   }
 }

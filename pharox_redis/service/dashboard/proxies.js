@@ -150,7 +150,7 @@ export class ProxiesView {
         this.arrange(false);
       } while (!this.store.complete);
     } catch (error) {
-      if (!signal.aborted) await this.app.failed(error, signal);
+      if (!signal.aborted) this.app.failed(error);
     }
   }
 
@@ -220,7 +220,7 @@ export class ProxiesView {
       this.rows.render();
       this.app.soon();
     } catch (error) {
-      await this.app.failed(error, null, `${address} is as it was`);
+      this.app.failed(error, `${address} is as it was`);
     }
   }
 }
