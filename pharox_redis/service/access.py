@@ -26,12 +26,20 @@ ANONYMOUS: Final = Caller("anonymous", Role.ADMIN)
 _scheme = Security(APIKeyHeader(name=HEADER, auto_error=False, scheme_name="ApiKey"))
 
 
-def needs(role: Role, *statuses: int) -> dict[str, Any]:
-    """What a route that needs a role, and may answer with these problems, is declared with."""
+def needs(
+    role: Role, *statuses: int, also: dict[int | str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What a route that needs a role, and may answer with these problems, is declared with.
+
+    413 stands for all that can be wrong with how a body comes. ``also`` are further replies, as
+    FastAPI's ``responses``.
+    """
+    if 413 in statuses:
+        statuses = (400, 408, *statuses)
     return {
         "dependencies": [_scheme],
         "openapi_extra": {ROLE_OF_ROUTE: role.value},
-        "responses": responses(401, 403, *statuses, 503),
+        "responses": {**(also or {}), **responses(401, 403, *statuses, 503)},
     }
 
 

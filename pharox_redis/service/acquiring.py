@@ -7,6 +7,10 @@ lease that was granted already is released, up to the moment at which the reply 
 connection: what the kernel has taken counts as delivered, and a client that dies with it holds its
 lease until it ends by itself.
 
+The same is done when Redis is silent: the client is told 503 before the storage would give up, and
+what was asked for is taken back as soon as Redis can be reached. A command that was sent and timed
+out would be carried out in the end, for nobody.
+
 With an Idempotency-Key the lease stays: the client asks again and gets it.
 """
 
@@ -26,7 +30,7 @@ from pharox.models import Lease
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from pharox_redis import AsyncRedisStorage
+from pharox_redis import AsyncRedisStorage, StorageUnavailableError
 from pharox_redis.service.pool_names import PoolNames
 from pharox_redis.service.problems import no_pool
 from pharox_redis.service.wire.leases import LeaseIn
@@ -61,11 +65,12 @@ def idempotency_key(caller: str, header: str) -> bytes:
 
 
 class Desk:
-    """Acquires for requests, from pools that are named by id."""
+    """Acquires for requests, from pools that are named by id. ``patience`` is in seconds."""
 
-    def __init__(self, storage: AsyncRedisStorage, names: PoolNames) -> None:
+    def __init__(self, storage: AsyncRedisStorage, names: PoolNames, patience: float) -> None:
         self._storage = storage
         self._names = names
+        self._patience = patience
 
     async def acquire(self, wanted: LeaseIn, once: Idempotency | None = None) -> Lease | None:
         """A lease from the pool of that id; None if nothing is free there.
@@ -73,6 +78,15 @@ class Desk:
         One trip when the pool's name is known, two for a miss. Raises ``Problem`` (404), and what
         the storage raises.
         """
+        if once is not None:
+            return await self._ask(wanted, once)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._ask(wanted, None)
+        except TimeoutError:
+            raise StorageUnavailableError("The server did not answer in time.") from None
+
+    async def _ask(self, wanted: LeaseIn, once: Idempotency | None) -> Lease | None:
         filters = wanted.filters.to_filters() if wanted.filters else None
         refresh = False
         for _ in range(_NAME_ATTEMPTS):

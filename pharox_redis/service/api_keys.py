@@ -61,7 +61,7 @@ class MalformedKeyError(ValueError):
 
 def digest_of(key: str) -> str:
     """What is configured of a key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
@@ -79,9 +79,9 @@ def parse_keys(texts: Iterable[str]) -> tuple[ApiKey, ...]:
     found: list[ApiKey] = []
     roles: dict[str, Role] = {}
     for number, text in enumerate(texts, 1):
-        name, _, rest = text.partition(":")
-        role, _, digest = rest.partition(":")
+        name, role, digest = parts if len(parts := text.split(":")) == 3 else ("", "", "")
         if not _NAME.fullmatch(name):
+            # Not even the name is told: it may be a key that was put here by mistake.
             raise MalformedKeyError(f"key {number}: it is not name:role:hash")
         if role not in list(Role):
             raise MalformedKeyError(f"key {number} ({name}): the role is read, lease or admin")

@@ -55,7 +55,7 @@ def create_app(
         settings.url.get_secret_value(), settings.storage, **settings.client_options
     )
     names = PoolNames(used)
-    service = Service(settings, used, names, Desk(used, names), list(observers))
+    service = Service(settings, used, names, Desk(used, names, settings.patience), list(observers))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -78,6 +78,9 @@ def create_app(
         openapi_url=OPENAPI_URL if settings.docs else None,
         # A redirect would go where the Host header says, perhaps without TLS, with the key.
         redirect_slashes=False,
+        # Traces and metrics for who configures OpenTelemetry; not its logs of errors, which quote
+        # what was sent.
+        telemetry={"logs": False},
         middleware=_middleware(settings),
     )
     app.state.service = service

@@ -62,8 +62,9 @@ def _objection(scope: Scope) -> str | None:
     if scope["path"] in _OPEN:
         return None
     for name, end in (("came from", scope.get("client")), ("was sent to", scope.get("server"))):
-        # A Unix socket has no port, and is this machine's.
-        if end is not None and end[1] is not None and not is_loopback(str(end[0])):
+        # A Unix socket has no address, or a path, and is this machine's.
+        host = str(end[0]) if end else "/"
+        if not host.startswith("/") and not is_loopback(host):
             return f"The request {name} another address than a loopback one."
     headers = Headers(scope=scope)
     if not is_loopback(_host_of(f"//{headers.get('host', '')}")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query, Request, Response
 
@@ -19,19 +19,24 @@ After: TypeAlias = Annotated[
     ),
 ]
 
-STORAGE_PAGE = 500
+STORAGE_PAGE: Final = 500
 """What the storage reads in one trip, at most."""
 
-HEADERS = {
-    "Link": {
-        "description": 'The next page: `<...>; rel="next"`; missing at the end.',
-        "schema": {"type": "string"},
-    },
-    "X-Next-After": {
-        "description": "The `after` of the next page; missing at the end.",
-        "schema": {"type": "string"},
-    },
+PAGED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "headers": {
+            "Link": {
+                "description": 'The next page: `<...>; rel="next"`; missing at the end.',
+                "schema": {"type": "string"},
+            },
+            "X-Next-After": {
+                "description": "The `after` of the next page; missing at the end.",
+                "schema": {"type": "string"},
+            },
+        }
+    }
 }
+"""For OpenAPI: what the reply with a page has."""
 
 
 def name_next(request: Request, response: Response, after: str) -> None:

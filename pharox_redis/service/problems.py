@@ -27,8 +27,8 @@ from pharox_redis.errors import (
     InvalidProxyError,
     NotReplicatedError,
     PoolNameTakenError,
-    PredicateScanLimitError,
     ProxyPoolConflictError,
+    StorageAccessError,
     StorageFullError,
     StorageUnavailableError,
 )
@@ -199,8 +199,13 @@ def of_storage(error: PharoxError) -> Problem:
                 name="storage-full",
                 headers=retry,
             )
-        case PredicateScanLimitError():
-            return Problem(503, str(error), headers=retry)
+        case StorageAccessError():
+            return Problem(
+                500,
+                "The Redis server refused this service's credentials, or they lack a right that "
+                "this request needs.",
+                name="storage-access",
+            )
     return internal()
 
 
@@ -232,9 +237,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PharoxError)
     async def storage(request: Request, error: PharoxError) -> Response:
         found = of_storage(error)
-        if found.document.status == 500:
+        if found.document.type == "about:blank":
             raise error  # see ``mishaps``
-        if found.document.status == 503:
+        if found.document.status >= 500:
             logger.warning("%s %s: %s", request.method, request.url.path, error)
         return found.response()
 

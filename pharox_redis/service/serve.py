@@ -93,6 +93,11 @@ def run(settings: ServiceSettings, listener: socket.socket, *, access_log: bool 
         log_config=_logging(),
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        # Longer than clients and proxies in front keep theirs (nginx: 60 s): who closes an idle
+        # connection should not be the one who does not know that a request is on its way.
+        timeout_keep_alive=75,
+        # A worker that is slow to start, on a busy machine, is not taken for one that hangs.
+        timeout_worker_healthcheck=30,
         ws="none",
     )
     if settings.workers > 1:

@@ -161,14 +161,24 @@ class ServiceSettings(BaseSettings):
         from redis.asyncio.retry import Retry
         from redis.backoff import ConstantBackoff
 
-        timeout = self.server_timeout
-        if self.storage.min_replicas:
-            # WAIT answers late by design.
-            timeout = max(timeout, self.storage.replica_timeout + 0.5)
+        timeout = self._reply_seconds
         options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
         if "+cluster://" not in self.url.get_secret_value():
             options["retry"] = Retry(ConstantBackoff(0.05), 1)
         return options
+
+    @property
+    def patience(self) -> float:
+        """s an acquire may take: less than the storage takes to give up, so that what it asked for
+        is taken back."""
+        return self._reply_seconds * 1.75
+
+    @property
+    def _reply_seconds(self) -> float:
+        if self.storage.min_replicas:
+            # WAIT answers late by design.
+            return max(self.server_timeout, self.storage.replica_timeout + 0.5)
+        return self.server_timeout
 
 
 def _with_file(keys: tuple[ApiKey, ...], path: Path) -> tuple[ApiKey, ...]:

@@ -29,7 +29,8 @@ PROBE = """
 import importlib, importlib.util, json, pkgutil, sys
 import pharox_redis
 import pharox_redis.scripts
-optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo")
+optional = ("pharox_redis.benchmark", "pharox_redis.cli", "pharox_redis.demo",
+            "pharox_redis.service.")
 names = [
     module.name
     for module in pkgutil.walk_packages(
@@ -249,4 +250,4 @@ def test_the_extras_are_not_dependencies() -> None:
     names = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert names == {"pharox", "pydantic", "redis"}
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"embedded", "cli", "demo", "bench", "load", "test", "dev"}
+    assert set(extras) == {"embedded", "cli", "demo", "bench", "load", "service", "test", "dev"}

@@ -77,12 +77,10 @@ def settings_for(url: str, prefix: str, **values: Any) -> ServiceSettings:
 
 
 @contextmanager
-def listening(app: Any, **options: Any) -> Iterator[str]:
+def listening(app: Any) -> Iterator[str]:
     """Have an application served on a free port; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=5, **options
-        )
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -103,7 +103,7 @@ def test_with_an_idempotency_key_the_lease_stays(service: Service, paused_later:
     assert len(service.active(pool_id)) == 1
 
 
-# -- at every turn of the loop ----------------------------------------------------------------------
+# -- at every turn of the loop ---------------------------------------------------------------------
 
 
 class Connection:
@@ -185,8 +185,8 @@ class Bed:
         return self.there.list_leases()
 
     def run(self, turn: int, way: Way) -> tuple[Connection, bool]:
-        """One request, whose client leaves (or which is cancelled) at that turn of the loop, counted
-        from its beginning; and whether it was still under way then."""
+        """One request, whose client leaves (or which is cancelled) at that turn of the loop,
+        counted from its beginning; and whether it was still under way then."""
         loop = CountingLoop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(self._request(loop, turn, way))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pharox_redis.keys import Keys, lease_tail
 from pharox_redis.service.acquiring import idempotency_key
 from pharox_redis.service.api_keys import ApiKey, Role, digest_of
 from tests.service.serving import API_KEYS, Service, problem, serving
@@ -81,6 +82,20 @@ def test_so_does_one_that_is_forgotten_but_for_the_key(
     again = ask(leaser, "k", pool_id=pool_id)
     assert (again.status_code, again.json()["status"]) == (200, "released")
     assert again.json()["id"] == first["id"]
+
+
+def test_a_key_that_is_forgotten_is_a_new_one(leaser: httpx.Client, service: Service) -> None:
+    pool_id = service.pool(2)
+    first = ask(leaser, "k", pool_id=pool_id).json()
+    expire_leases(service.storage, service.active(pool_id), forget=True)
+    service.storage.cleanup_expired_leases()
+    keys = Keys(service.storage.settings.key_prefix)
+    note = keys.once(uuid.UUID(pool_id), lease_tail(first["id"]))
+    kept = service.storage.client.pttl(note)
+    assert 86_000_000 < kept <= 86_400_000
+    assert service.storage.client.delete(note)
+    again = ask(leaser, "k", pool_id=pool_id, consumer_id="another")
+    assert (again.status_code, again.json()["status"]) == (201, "active")
 
 
 def test_nothing_free_is_not_remembered(leaser: httpx.Client, service: Service) -> None:

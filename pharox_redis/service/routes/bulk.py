@@ -42,7 +42,7 @@ class BulkOut(Outgoing):
     errors: Annotated[list[LineError], Field(description="The first hundred of these.")]
 
 
-_declared = needs(Role.ADMIN, 404, 408, 413, 415, 422)
+_declared = needs(Role.ADMIN, 404, 413, 415, 422)
 _declared["openapi_extra"] |= {
     "requestBody": {
         "required": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -32,7 +32,7 @@ from pharox_redis.service.outcomes import (
     ReleaseResult,
     tell,
 )
-from pharox_redis.service.paging import STORAGE_PAGE, After, Limit, name_next
+from pharox_redis.service.paging import PAGED, STORAGE_PAGE, After, Limit, name_next
 from pharox_redis.service.problems import (
     FieldError,
     Problem,
@@ -60,7 +60,17 @@ _OTHER_BODY = Problem(
 )
 
 
-@router.post("/", status_code=201, response_model=LeaseOut, **needs(Role.LEASE, 404, 409, 413, 422))
+_ENDED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": LeaseOut, "description": "The lease of an Idempotency-Key, which has ended."}
+}
+
+
+@router.post(
+    "/",
+    status_code=201,
+    response_model=LeaseOut,
+    **needs(Role.LEASE, 404, 409, 413, 422, also=_ENDED),
+)
 async def acquire(
     wanted: LeaseIn,
     request: Request,
@@ -132,7 +142,7 @@ async def acquire(
     return HandOver(content, watch, undo, lambda: counted.done("leased"), status_code=201)
 
 
-@router.get("/", **needs(Role.READ, 404, 422))
+@router.get("/", **needs(Role.READ, 404, 422, also=PAGED))
 async def list_leases(
     request: Request,
     response: Response,

@@ -11,7 +11,7 @@ from pharox.models import ProxyPool
 from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import LARGEST_PAGE
-from pharox_redis.service.paging import After, Limit, name_next
+from pharox_redis.service.paging import PAGED, After, Limit, name_next
 from pharox_redis.service.problems import no_pool
 from pharox_redis.service.state import TheService
 from pharox_redis.service.wire.pools import PoolIn, PoolOut
@@ -27,7 +27,7 @@ async def create_pool(pool: PoolIn, service: TheService) -> PoolOut:
     return PoolOut.of(made)
 
 
-@router.get("/", **needs(Role.READ, 422))
+@router.get("/", **needs(Role.READ, 422, also=PAGED))
 async def list_pools(
     request: Request,
     response: Response,

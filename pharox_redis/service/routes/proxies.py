@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,7 +14,7 @@ from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.adding import add_proxies
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import LARGEST_PAGE, LONGEST_NAME
-from pharox_redis.service.paging import STORAGE_PAGE, After, Limit, name_next
+from pharox_redis.service.paging import PAGED, STORAGE_PAGE, After, Limit, name_next
 from pharox_redis.service.problems import bad_parameter, no_pool, no_proxy
 from pharox_redis.service.state import Service, TheService
 from pharox_redis.service.wire.proxies import ProxyIn, ProxyOut, StatusIn
@@ -25,7 +25,12 @@ MOST_READ: Final = 10_000
 """Proxies that one request looks at, in search of those that match."""
 
 
-@router.post("/", status_code=201, **needs(Role.ADMIN, 404, 413, 422))
+_KNOWN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": ProxyOut, "description": "It was there already."}
+}
+
+
+@router.post("/", status_code=201, **needs(Role.ADMIN, 404, 413, 422, also=_KNOWN))
 async def add_proxy(
     pool_id: UUID, proxy: ProxyIn, response: Response, service: TheService
 ) -> ProxyOut:
@@ -44,7 +49,7 @@ async def add_proxy(
     return await _shown(service, made)
 
 
-@router.get("/", **needs(Role.READ, 404, 422))
+@router.get("/", **needs(Role.READ, 404, 422, also=PAGED))
 async def list_proxies(
     pool_id: UUID,
     request: Request,
