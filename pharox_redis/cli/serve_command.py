@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pharox_redis.cli import exits
 from pharox_redis.cli.output import error_console, printable, result_console
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 
 def serve(
@@ -88,7 +86,7 @@ def serve(
             f"The service needs {error.name}. Install it with\n"
             "    pip install 'pharox-redis[service]'"
         )
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(exits.FAILED) from None
     if new_key is not None:
         _make_key(new_key, role)
         return
@@ -109,7 +107,7 @@ def serve(
             listener = stack.enter_context(serving.listen(settings))
         except serving.CannotServeError as error:
             error_console().print(printable(str(error)))
-            raise typer.Exit(EXIT_USAGE) from None
+            raise typer.Exit(exits.USAGE) from None
         for line in serving.introduction(settings, listener):
             error_console().print(printable(line))
         serving.export(settings)
@@ -146,7 +144,7 @@ def _settings(given: dict[str, Any]) -> Any:
     except ValidationError as error:
         for line in explain(error):
             error_console().print(printable(line))
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(exits.USAGE) from None
 
 
 def _embedded_url(stack: ExitStack) -> str:
@@ -156,4 +154,4 @@ def _embedded_url(stack: ExitStack) -> str:
         return stack.enter_context(EmbeddedServer()).url
     except EmbeddedExtraMissingError as error:
         error_console().print(str(error))
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(exits.FAILED) from None

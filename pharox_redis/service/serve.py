@@ -17,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from pharox_redis.service.loopback import is_loopback
 from pharox_redis.service.settings import ENV_PREFIX, ServiceSettings
-from pharox_redis.signals import sigterm_like_ctrl_c
+from pharox_redis.signals import Terminated, sigterm_like_ctrl_c
 
 APP: Final = "pharox_redis.service.app:app"
 _BACKLOG: Final = 2048
@@ -84,7 +84,8 @@ def introduction(settings: ServiceSettings, listener: socket.socket) -> list[str
 
 
 def run(settings: ServiceSettings, listener: socket.socket, *, access_log: bool = True) -> int:
-    """Serve until SIGTERM or Ctrl-C; the exit code: 0 after a stop in good order."""
+    """Serve until SIGTERM; the exit code: 0 after a stop in good order. Ctrl-C stops it likewise,
+    and then raises ``KeyboardInterrupt``."""
     config = uvicorn.Config(
         APP,
         workers=settings.workers,
@@ -101,11 +102,14 @@ def run(settings: ServiceSettings, listener: socket.socket, *, access_log: bool 
         ws="none",
     )
     if settings.workers > 1:
-        _Supervisor(config, sockets=[listener]).run()
+        supervisor = _Supervisor(config, sockets=[listener])
+        supervisor.run()
+        if supervisor.interrupted:
+            raise KeyboardInterrupt
         return 0
     server = uvicorn.Server(config)
     # After its stop uvicorn raises the signal once more, which would end us before our cleaning up.
-    with suppress(KeyboardInterrupt), sigterm_like_ctrl_c():
+    with suppress(Terminated), sigterm_like_ctrl_c():
         server.run(sockets=[listener])
     return 0 if server.started else 1
 
@@ -114,7 +118,15 @@ class _Supervisor(Multiprocess):
     """uvicorn's, which keeps its own copy of the socket open: while workers finish their requests
     clients would still be connected, and never answered."""
 
+    interrupted = False
+
+    def handle_int(self) -> None:
+        """Ctrl-C, which the workers hear of, too."""
+        self.interrupted = True
+        super().handle_int()
+
     def terminate_all(self) -> None:
+        """Stop the workers."""
         for each in self.sockets:
             each.close()
         super().terminate_all()
