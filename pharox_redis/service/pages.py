@@ -28,7 +28,8 @@ _KINDS: Final = {
 }
 DASHBOARD_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _DOCS_POLICY: Final = (
     "default-src 'none'; script-src {cdn} '{script}'; style-src {cdn} 'unsafe-inline'; "

@@ -187,6 +187,9 @@ def test_the_wheels_have_lua_in_the_package_and_nothing_else(built: Distribution
     assert lua == lua_scripts(ROOT / "lua")
     assert all(name.startswith(prefix) for name in direct if name.endswith(".lua"))
     assert "pharox_redis/py.typed" in direct
+    dashboard = "pharox_redis/service/dashboard/"
+    files = {name.removeprefix(dashboard) for name in direct if name.startswith(dashboard)}
+    assert files == {path.name for path in (ROOT / dashboard).iterdir()}
     version = PROJECT["version"]
     assert {name.split("/")[0] for name in direct} == {
         "pharox_redis",
