@@ -1,8 +1,8 @@
 """Who may do what: each route says which role it needs, and a route that does not cannot be made.
 
-The key is looked at before the body is read: a stranger cannot make the service parse anything. With
-no keys configured everyone is ``anonymous`` with the role ``admin``; that only this machine gets as
-far as here is what ``loopback`` sees to.
+The key is looked at before the body is read: a stranger cannot make the service parse anything.
+With no keys configured everyone is ``anonymous`` with the role ``admin``; that only this machine
+gets as far as here is what ``loopback`` sees to.
 """
 
 from __future__ import annotations

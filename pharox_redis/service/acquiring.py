@@ -179,6 +179,7 @@ class HandOver(JSONResponse):
         self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply, or undo what it would tell of (ASGI)."""
         try:
             # The loop may have read of the end already without the watch having had its turn.
             await asyncio.sleep(0)

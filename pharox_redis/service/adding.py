@@ -1,8 +1,8 @@
 """Adding proxies so that a request may be repeated: a proxy is known by what it is.
 
 Its id follows from the pool, the protocol, the host, the port and the user, as that of an import
-does. So one that is added again is the same proxy, not a second one whose leases would not count for
-the first; it keeps what the request does not say, its status and its limit among it.
+does. So one that is added again is the same proxy, not a second one whose leases would not count
+for the first; it keeps what the request does not say, its status and its limit among it.
 """
 
 from __future__ import annotations

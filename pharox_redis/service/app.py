@@ -34,8 +34,8 @@ OPENAPI_URL = "/openapi.json"
 _DESCRIPTION = """
 Pools of proxies, and leases of them, for clients in any language. Send your key as `X-API-Key`.
 
-Errors are problem documents (RFC 9457). Lists are pages: `limit` and `after` in, a `Link` header with
-`rel="next"` out.
+Errors are problem documents (RFC 9457). Lists are pages: `limit` and `after` in, a `Link` header
+with `rel="next"` out.
 """
 
 

@@ -28,6 +28,7 @@ class SecurityHeaders:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

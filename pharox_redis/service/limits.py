@@ -33,6 +33,7 @@ class BodyLimits:
         self._pause_seconds = pause_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

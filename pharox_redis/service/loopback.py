@@ -3,9 +3,9 @@
 ``pharox-redis serve`` does not bind anything else then. Another server (``uvicorn --host 0.0.0.0``)
 does not ask, so each request is looked at: where it came from, and where to.
 
-A page in a browser on this machine is not trusted either. One that has its name resolve to 127.0.0.1
-(DNS rebinding) sends that name as ``Host``; one that posts across origins sends its own as
-``Origin``. Both are refused.
+A page in a browser on this machine is not trusted either. One that has its name resolve to
+127.0.0.1 (DNS rebinding) sends that name as ``Host``; one that posts across origins sends its own
+as ``Origin``. Both are refused.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class LoopbackOnly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request (ASGI)."""
         why = _objection(scope) if scope["type"] == "http" else None
         if why is None:
             await self.app(scope, receive, send)

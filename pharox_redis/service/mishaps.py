@@ -29,6 +29,7 @@ class Mishaps:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

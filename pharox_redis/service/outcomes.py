@@ -1,7 +1,7 @@
-"""What happened, for those who count: a function that is given to ``create_app`` sees each outcome.
+"""What happened, for those who count: a function given to ``create_app`` sees each outcome.
 
-An observer is called in the event loop, after the fact, and must not block. What it raises is logged
-and goes no further: counting must not fail a request.
+An observer is called in the event loop, after the fact, and must not block. What it raises is
+logged and goes no further: counting must not fail a request.
 """
 
 from __future__ import annotations

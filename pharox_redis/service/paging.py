@@ -1,4 +1,4 @@
-"""Pages of lists: ``limit`` and ``after`` in, ``Link: <...>; rel="next"`` and ``X-Next-After`` out."""
+"""Pages of lists: ``limit`` and ``after`` in, ``Link`` and ``X-Next-After`` out."""
 
 from __future__ import annotations
 

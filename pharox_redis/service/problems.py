@@ -2,8 +2,8 @@
 
 A document has ``type``, ``title``, ``status`` and ``detail``. The type is ``about:blank`` where the
 status says it all, else ``urn:pharox-redis:problem:<name>``, for programs to tell problems apart. A
-request that is not valid has ``errors``, each with a JSON pointer or the parameter's name, and never
-what was given: that may be a password.
+request that is not valid has ``errors``, each with a JSON pointer or the parameter's name, and
+never what was given: that may be a password.
 
 Only what pharox_redis says in its own errors reaches a client, and only of kinds that are about the
 request. Anything else is "an error of the service", and stands in the log.

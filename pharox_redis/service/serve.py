@@ -43,7 +43,7 @@ def listen(settings: ServiceSettings) -> socket.socket:
     if not settings.api_keys and not all(is_loopback(str(each[4][0])) for each in found):
         raise CannotServeError(
             f"Without API keys the service listens on a loopback address only, not on {host}. "
-            f"Set {ENV_PREFIX}API_KEYS; `pharox-redis serve --new-key NAME --role ROLE` makes a key."
+            f"Set {ENV_PREFIX}API_KEYS; `pharox-redis serve --new-key NAME --role ROLE` makes one."
         )
     family, kind, protocol, _, address = found[0]
     made = socket.socket(family, kind, protocol)
@@ -99,7 +99,7 @@ def run(settings: ServiceSettings, listener: socket.socket, *, access_log: bool 
         _Supervisor(config, sockets=[listener]).run()
         return 0
     server = uvicorn.Server(config)
-    # After its stop uvicorn raises the signal once more, which would end us before our own cleaning.
+    # After its stop uvicorn raises the signal once more, which would end us before our cleaning up.
     with suppress(KeyboardInterrupt), sigterm_like_ctrl_c():
         server.run(sockets=[listener])
     return 0 if server.started else 1

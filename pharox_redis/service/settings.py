@@ -56,7 +56,7 @@ class ServiceSettings(BaseSettings):
         Field(
             gt=0,
             le=60,
-            description="s to wait for the server's reply, twice, before a request is answered 503.",
+            description="s to wait for the server's reply, twice, before a request is a 503.",
         ),
     ] = 1.0
 

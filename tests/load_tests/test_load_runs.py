@@ -136,6 +136,7 @@ def test_a_violation_fails_the_run(
     assert re.search(blamed, report.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_violation_fails_a_run_over_http(valkey_url: str) -> None:
     prefix = f"load-{secrets.token_hex(4)}"
     command = [*LOCUST, *OVER_HTTP, *HEADLESS, *SHORT, "-t", "3s", "--pharox-prefix", prefix]

@@ -28,10 +28,10 @@ class FiltersIn(Incoming):
     country: Label | None = None
     city: Label | None = None
     isp: Label | None = None
-    asn: Annotated[int, Field(ge=0, le=LARGEST_ASN)] | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
-    radius_km: Annotated[float, Field(gt=0, le=20_100)] | None = None
+    asn: Annotated[int, Field(strict=True, ge=0, le=LARGEST_ASN)] | None = None
+    latitude: Annotated[float, Field(strict=True, ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(strict=True, ge=-180, le=180)] | None = None
+    radius_km: Annotated[float, Field(strict=True, gt=0, le=20_100)] | None = None
     all_of: Annotated[list[FiltersIn], Field(max_length=MOST)] | None = None
     any_of: Annotated[list[FiltersIn], Field(max_length=MOST)] | None = None
     none_of: Annotated[list[FiltersIn], Field(max_length=MOST)] | None = None

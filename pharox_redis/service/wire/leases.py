@@ -1,4 +1,4 @@
-"""Leases. ``consumer_id`` is a name where it comes in, and the consumer's UUID where it goes out."""
+"""Leases. ``consumer_id`` is a name where it comes in, the consumer's UUID where it goes out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class LeaseIn(Filtering):
     ttl_seconds: Annotated[
         float,
         Field(
+            strict=True,
             ge=0.001,
             le=TEN_YEARS_SECONDS,
             description="After so long the lease ends by itself. The service may allow less.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Any, Self
 from urllib.parse import quote
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 from pharox.models import Proxy, ProxyCredentials, ProxyProtocol, ProxyStatus
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from pharox_redis.importing.hosts import canonical_host
+from pharox_redis.importing.hosts import canonical_host, is_ipv6
 from pharox_redis.privacy import PrivateCredentials
 from pharox_redis.service.limits import LONGEST_TEXT
 from pharox_redis.service.wire.base import Incoming, Label, Moment, Outgoing
@@ -49,15 +48,20 @@ class ProxyIn(Incoming):
     ) = None
     country: Label | None = None
     city: Label | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    latitude: Annotated[float, Field(strict=True, ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(strict=True, ge=-180, le=180)] | None = None
     isp: Label | None = None
-    asn: Annotated[int, Field(ge=0, le=LARGEST_ASN)] | None = None
+    asn: Annotated[int, Field(strict=True, ge=0, le=LARGEST_ASN)] | None = None
     source: Label | None = None
     status: ProxyStatus = ProxyStatus.ACTIVE
     max_concurrency: Annotated[
         int | None,
-        Field(ge=1, le=LARGEST_CONCURRENCY, description="Leases at once; null: any number."),
+        Field(
+            strict=True,
+            ge=1,
+            le=LARGEST_CONCURRENCY,
+            description="Leases at once; null: any number.",
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -159,13 +163,9 @@ def _values(proxy: Proxy, latency_ms: int | None) -> dict[str, Any]:
 
 
 def url_of(proxy: Proxy) -> str:
-    """The URL for an HTTP client. pharox's ``Proxy.url`` writes a space as ``+``, which is a plus in
-    user-info: clients would log in with the wrong password."""
-    host = str(proxy.host)
-    try:
-        host = f"[{host}]" if ip_address(host).version == 6 else host
-    except ValueError:
-        pass
+    """The URL for an HTTP client. pharox's ``Proxy.url`` writes a space as ``+``, which is a plus
+    in user-info: clients would log in with the wrong password."""
+    host = f"[{proxy.host}]" if is_ipv6(str(proxy.host)) else str(proxy.host)
     known = proxy.credentials
     user_info = f"{quote(known.user, safe='')}:{quote(known.password, safe='')}@" if known else ""
     return f"{proxy.protocol.value}://{user_info}{host}:{proxy.port}"
