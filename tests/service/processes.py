@@ -20,6 +20,7 @@ UVICORN = [
     *("--host", "127.0.0.1"),
 ]
 _ADDRESS = re.compile(r"(?:The lease service is at|running on) (http://\S+)")
+_STARTED = "Application startup complete"
 
 
 class Process:
@@ -48,8 +49,13 @@ class Process:
 
 
 @contextmanager
-def running(command: list[str], redis_url: str, prefix: str, **values: object) -> Iterator[Process]:
-    """A service from the environment, with the tests' keys; none of it is left at the end."""
+def running(
+    command: list[str], redis_url: str, prefix: str, *, started: int = 0, **values: object
+) -> Iterator[Process]:
+    """A service from the environment, with the tests' keys; none of it is left at the end.
+
+    ``started``: so many workers must have said so. (uvicorn's own socket does not listen before.)
+    """
     ours = {
         "url": redis_url,
         "prefix": prefix,
@@ -69,11 +75,13 @@ def running(command: list[str], redis_url: str, prefix: str, **values: object) -
     ) as process:
         try:
             assert process.stderr is not None
-            said = []
+            said, url = list[str](), ""
             for line in process.stderr:
                 said.append(line)
                 if found := _ADDRESS.search(line):
-                    yield Process(process, found[1])
+                    url = found[1]
+                if url and "".join(said).count(_STARTED) >= started:
+                    yield Process(process, url)
                     break
             else:
                 raise AssertionError(f"it did not start:\n{''.join(said)}")

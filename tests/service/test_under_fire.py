@@ -105,7 +105,9 @@ def test_uvicorn_with_workers(valkey_url: str) -> None:
     prefix = f"s{secrets.token_hex(5)}"
     with (
         RedisStorage.from_url(valkey_url, Settings(key_prefix=prefix)) as storage,
-        running([*UVICORN, "--port", free_port(), "--workers", "2"], valkey_url, prefix) as service,
+        running(
+            [*UVICORN, "--port", free_port(), "--workers", "2"], valkey_url, prefix, started=2
+        ) as service,
     ):
         pool_id = filled(storage)
 
