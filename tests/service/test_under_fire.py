@@ -21,10 +21,10 @@ from tests.support.invariants import check_invariants
 PROXIES = 8
 
 
-def filled(storage: RedisStorage) -> str:
+def filled(storage: RedisStorage, proxies: int = PROXIES) -> str:
     """A pool; its id."""
     pool = storage.ensure_pool("busy")
-    storage.add_proxies_bulk(make_proxies(pool, PROXIES, max_concurrency=1))
+    storage.add_proxies_bulk(make_proxies(pool, proxies, max_concurrency=1))
     return str(pool.id)
 
 
@@ -84,13 +84,14 @@ def test_sigterm_under_load_loses_nothing(valkey_url: str, workers: int) -> None
         RedisStorage.from_url(valkey_url, Settings(key_prefix=prefix)) as storage,
         running([*SERVE, "--workers", str(workers)], valkey_url, prefix) as service,
     ):
-        pool_id = filled(storage)
+        pool_id = filled(storage, 24)
 
         async def load() -> Crowd:
-            async with Crowd(service.url, pool_id) as crowd:
+            # Without pauses: at any moment most of them have a request under way.
+            async with Crowd(service.url, pool_id, clients=24, hold=0) as crowd:
                 await crowd.until("granted", 100)
                 service.terminate()
-                await crowd.until("unsent", 12)
+                await crowd.until("unsent", 24)
             return crowd
 
         crowd = asyncio.run(load())
