@@ -18,8 +18,8 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 class Crowd:
     """What its clients were told, all together."""
 
-    def __init__(self, url: str, pool_id: str, *, clients: int = 12, hold: float = 0.005) -> None:
-        self._url, self._pool_id, self._clients, self._hold = url, pool_id, clients, hold
+    def __init__(self, url: str, pool_id: str, *, clients: int = 12) -> None:
+        self._url, self._pool_id, self._clients = url, pool_id, clients
         self.counts: Counter[str] = Counter()
         """granted, released, missed, refused (503), unsent, unanswered."""
         self.held: set[str] = set()
@@ -74,7 +74,7 @@ class Crowd:
         lease = str(reply.json()["id"])
         self.held.add(lease)
         await self._count("granted")
-        await asyncio.sleep(self._hold)
+        await asyncio.sleep(0.005)
         while True:
             reply = await self._post(client, f"/v1/leases/{lease}/release", {})
             if reply is not None:

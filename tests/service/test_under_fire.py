@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import secrets
 import socket
 
@@ -13,8 +15,8 @@ from pharox_redis import RedisStorage, Settings
 from pharox_redis.embedded import EmbeddedServer
 from pharox_redis.service.api_keys import Role
 from tests.service.crowd import Crowd
-from tests.service.processes import SERVE, UVICORN, running
-from tests.service.serving import headers_of, problem
+from tests.service.processes import SERVE, UVICORN, Process, running
+from tests.service.serving import KEYS, headers_of, problem
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants
 
@@ -76,6 +78,26 @@ def test_redis_stops_and_comes_back() -> None:
         check_invariants(storage)
 
 
+async def asked_at_the_last_moment(service: Process, pool_id: str) -> set[str]:
+    """Leases of requests that were sent right before SIGTERM, so that it meets them under way."""
+    body = json.dumps({"pool_id": pool_id, "consumer_id": "late", "ttl_seconds": 600})
+    head = f"Host: x\r\nX-API-Key: {KEYS[Role.LEASE]}\r\nContent-Type: application/json\r\n"
+    asked = f"POST /v1/leases/ HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+    address = httpx.URL(service.url)
+    lines = [await asyncio.open_connection(address.host, address.port) for _ in range(40)]
+    for reader, writer in lines:
+        writer.write(f"GET /healthz HTTP/1.1\r\n{head}\r\n".encode())
+        assert b" 200 " in await reader.readline()
+    for _, writer in lines:
+        writer.write(asked.encode())
+    service.terminate()
+    replies = [await reader.read() for reader, _ in lines]
+    for _, writer in lines:
+        writer.close()
+    found = [re.search(rb'"id": ?"([0-9a-f-]{36})"', reply) for reply in replies]
+    return {match[1].decode() for match in found if match}
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_under_load_loses_nothing(valkey_url: str, workers: int) -> None:
     """What was begun is answered: each lease that is left is known to the client that has it."""
@@ -84,14 +106,13 @@ def test_sigterm_under_load_loses_nothing(valkey_url: str, workers: int) -> None
         RedisStorage.from_url(valkey_url, Settings(key_prefix=prefix)) as storage,
         running([*SERVE, "--workers", str(workers)], valkey_url, prefix) as service,
     ):
-        pool_id = filled(storage, 24)
+        pool_id = filled(storage, 60)
 
         async def load() -> Crowd:
-            # Without pauses: at any moment most of them have a request under way.
-            async with Crowd(service.url, pool_id, clients=24, hold=0) as crowd:
-                await crowd.until("granted", 100)
-                service.terminate()
-                await crowd.until("unsent", 24)
+            async with Crowd(service.url, pool_id) as crowd:
+                await crowd.until("granted", 50)
+                crowd.held |= await asked_at_the_last_moment(service, pool_id)
+                await crowd.until("unsent", 12)
             return crowd
 
         crowd = asyncio.run(load())
