@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 # The verbs share one environment, so they take turns even under `make -j`.
 .NOTPARALLEL:
-.PHONY: help demo test slow lint types format bench load load-async check clean
+.PHONY: help demo test slow lint types format bench load load-async load-http check clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,10 @@ load: $(DEV) ## one minute of locust on a server of its own; fails if a lease wa
 
 load-async: $(DEV) ## the same load for asyncio, in one event loop
 	$(BIN)/python load_tests/async_load.py --tasks 60 --seconds 60 $(LOAD_ARGS)
+
+load-http: $(DEV) ## the same load through the HTTP service
+	$(BIN)/python -m locust -f load_tests/service_locustfile.py --headless --only-summary \
+		--users 40 --spawn-rate 20 --run-time 1m --html build/load/http.html $(LOAD_ARGS)
 
 check: lint types test ## everything a change must pass
 

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LOCUST = [sys.executable, "-m", "locust"]
 LOCUSTFILE = ["-f", "load_tests/locustfile.py"]
+OVER_HTTP = ["-f", "load_tests/service_locustfile.py"]
 HEADLESS = ["--headless", "--only-summary", "--users", "24", "--spawn-rate", "50"]
 SHORT = ["--pharox-lease-seconds", "1", "--pharox-proxies", "20"]
 ALL_STARTED = "All users spawned"

@@ -21,6 +21,7 @@ from tests.load_tests.processes import (
     HEADLESS,
     LOCUST,
     LOCUSTFILE,
+    OVER_HTTP,
     ROOT,
     SHORT,
     Run,
@@ -50,6 +51,16 @@ def test_a_headless_run_passes_and_leaves_a_report(tmp_path: Path) -> None:
     assert " 0 looks" not in run.text
     assert requests(report) >= REQUESTS
     assert {"storage", "manager"} <= set(re.findall(r'"method": ?"(\w+)"', report.read_text()))
+
+
+def test_a_run_over_http_passes(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    command = [*LOCUST, *OVER_HTTP, *HEADLESS, *SHORT, "-t", "4s", "--html", str(report)]
+    with started([*command, "--pharox-proxies", "8"]) as run:
+        assert run.end() == 0, run.text
+    assert OK in run.text
+    assert requests(report) >= REQUESTS
+    assert "POST" in set(re.findall(r'"method": ?"(\w+)"', report.read_text()))
 
 
 def test_an_asyncio_run_passes() -> None:
@@ -132,6 +143,17 @@ def test_a_violation_fails_the_run(
         assert run.end() == 1, run.text
     assert re.search(f"^FAILED: {blamed}", run.text, re.MULTILINE), run.text
     assert re.search(blamed, report.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_a_violation_fails_a_run_over_http(valkey_url: str) -> None:
+    prefix = f"load-{secrets.token_hex(4)}"
+    command = [*LOCUST, *OVER_HTTP, *HEADLESS, *SHORT, "-t", "3s", "--pharox-prefix", prefix]
+    with started([*command, "--host", valkey_url]) as run:
+        run.until(ALL_STARTED)
+        plant(limits_are_taken_away, valkey_url, prefix)
+        assert run.end() == 1, run.text
+    assert "FAILED: limit exceeded" in run.text
 
 
 def test_a_violation_fails_an_asyncio_run(valkey_url: str) -> None:
