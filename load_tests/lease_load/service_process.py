@@ -1,4 +1,4 @@
-"""The service of a run that was given none: ``pharox-redis serve`` on this machine, without keys."""
+"""The service of a run that was given none: ``pharox-redis serve``, on this machine, keyless."""
 
 from __future__ import annotations
 
