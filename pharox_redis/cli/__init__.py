@@ -8,5 +8,6 @@ errors go to stderr. No output shows a password.
 * ``commands`` - the typer application
 * ``import_command``, ``stats_command``, ``demo_command``, ``bench_command`` - one command each
 * ``connection`` - the options of the server, and the storage behind them
+* ``list_options`` - how a list is read: the options that import and sync share
 * ``output`` - consoles, masking, and texts that several commands print
 """
