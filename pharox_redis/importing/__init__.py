@@ -6,9 +6,12 @@ The way of a list, each part a pure function of the one before:
 what these are); ``plan`` compares them with the pool and decides what each means; ``apply`` writes
 what is new or changed. ``import_list`` is all of that for one storage and pool.
 
+``write_list`` is the way back, from proxies to a list that ``open_list`` reads.
+
 * ``text``, ``formats``, ``readers`` - from bytes to the entries of a list
 * ``notation``, ``fields``, ``objects``, ``values``, ``hosts`` - from an entry to a record
 * ``plan``, ``apply`` - from records to the pool
+* ``writers`` - from proxies to a list
 
 Nothing here needs a Redis: any storage with the few methods of `ImportStorage` will do.
 """
@@ -28,8 +31,10 @@ from pharox_redis.importing.records import (
     identity_of,
     proxy_id,
 )
+from pharox_redis.importing.writers import ExportSummary, write_list
 
 __all__ = [
+    "ExportSummary",
     "FieldMap",
     "Identity",
     "ImportStorage",
@@ -50,4 +55,5 @@ __all__ = [
     "parse_notation",
     "plan",
     "proxy_id",
+    "write_list",
 ]
