@@ -23,11 +23,11 @@ from pharox_redis.cli.list_options import (
     checked_pool,
     field_map,
     opened,
-    progress_bar,
     start_reading,
     terms_of,
 )
 from pharox_redis.cli.output import error_console, plural, printable
+from pharox_redis.cli.progress import progress_bar
 from pharox_redis.importing import ImportSummary, Outcome, import_list
 
 EXIT_USAGE = 2
@@ -92,12 +92,12 @@ def import_proxies(
             raise
     if not summary.readable:
         error_console().print(f"Error: no proxy could be read from {printable(file)}.")
-        print_issues(summary)
+        print_issues(summary.issues, summary.counts[Outcome.UNREADABLE])
         raise typer.Exit(EXIT_NOTHING_READ)
     print_summary(pool, summary, dry_run=dry_run)
     if summary.counts[Outcome.UNREADABLE]:
         error_console().print("Could not be read:")
-        print_issues(summary)
+        print_issues(summary.issues, summary.counts[Outcome.UNREADABLE])
     print_unused(fields)
 
 

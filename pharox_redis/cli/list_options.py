@@ -12,14 +12,7 @@ from typing import IO, Annotated, BinaryIO, TypeAlias, cast
 
 import typer
 from pharox.models import ProxyProtocol, ProxyStatus
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, TaskID
 
 from pharox_redis.cli.output import error_console, printable
 from pharox_redis.importing import FieldMap, ListError, ListFormat, Terms, Unreadable, open_list
@@ -122,20 +115,6 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         ) from None
     with stream:
         yield stream
-
-
-def progress_bar() -> Progress:
-    """Return a bar for stderr, shown if that is a terminal."""
-    console = error_console()
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def start_reading(

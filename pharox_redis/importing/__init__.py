@@ -16,11 +16,12 @@ what is new or changed. ``import_list`` is all of that for one storage and pool.
 Nothing here needs a Redis: any storage with the few methods of `ImportStorage` will do.
 """
 
-from pharox_redis.importing.apply import ImportStorage, ImportSummary, apply, import_list
+from pharox_redis.importing.apply import ImportSummary, apply, import_list
 from pharox_redis.importing.fields import FieldMap
 from pharox_redis.importing.formats import ListFormat
 from pharox_redis.importing.notation import parse_notation
 from pharox_redis.importing.plan import Outcome, Step, Terms, plan
+from pharox_redis.importing.pools import ImportStorage
 from pharox_redis.importing.readers import ProxyList, open_list
 from pharox_redis.importing.records import (
     Identity,

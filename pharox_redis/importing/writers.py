@@ -38,7 +38,7 @@ COLUMNS = (
     "protocol",
     "host",
     "port",
-    "user",
+    "username",
     "password",
     OUR_STATUS,
     "max_concurrency",
@@ -51,6 +51,8 @@ COLUMNS = (
     "asn",
 )
 """The keys of an object and the columns of CSV, under names that reading takes them from."""
+
+_FIELDS = {"username": "user", OUR_STATUS: "status"}
 
 Item: TypeAlias = dict[str, object]
 
@@ -155,7 +157,7 @@ def object_of(record: Record) -> Item:
     """Return a record by `COLUMNS`, without what it does not say."""
     item: Item = {}
     for column in COLUMNS:
-        value = getattr(record, "status" if column == OUR_STATUS else column)
+        value = getattr(record, _FIELDS.get(column, column))
         if value is not None:
             item[column] = value.value if isinstance(value, Enum) else value
     return item
@@ -169,7 +171,7 @@ def cells_of(record: Record) -> list[object]:
     """
     item = object_of(record)
     if any(text is not None and text != text.strip() for text in (record.user, record.password)):
-        item |= {"host": line_of(record), "port": "", "user": "", "password": ""}
+        item |= {"host": line_of(record), "port": "", "username": "", "password": ""}
     return [item.get(column, "") for column in COLUMNS]
 
 

@@ -93,13 +93,13 @@ def test_the_formats() -> None:
         "http://a%20b:p%2B%40%C3%A4@192.0.2.1:80\nsocks5://[2001:db8::1]:80\n"
     )
     assert lists[ListFormat.CSV] == (
-        "protocol,host,port,user,password,pharox_status,max_concurrency,source,country,city,"
+        "protocol,host,port,username,password,pharox_status,max_concurrency,source,country,city,"
         "latitude,longitude,isp,asn\n"
         'http,192.0.2.1,80,a b,p+@ä,banned,unlimited,,,"Köln, West",,,,64496\n'
         "socks5,2001:db8::1,80,,,active,3,,,,,,,\n"
     )
     assert lists[ListFormat.JSON] == (
-        '[\n{"protocol": "http", "host": "192.0.2.1", "port": 80, "user": "a b", '
+        '[\n{"protocol": "http", "host": "192.0.2.1", "port": 80, "username": "a b", '
         '"password": "p+@ä", "pharox_status": "banned", "max_concurrency": "unlimited", '
         '"city": "Köln, West", "asn": 64496},\n'
         '{"protocol": "socks5", "host": "2001:db8::1", "port": 80, "pharox_status": "active", '
