@@ -6,8 +6,10 @@ import typer
 
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
+from pharox_redis.cli.export_command import export_proxies
 from pharox_redis.cli.import_command import import_proxies
 from pharox_redis.cli.stats_command import stats
+from pharox_redis.cli.sync_command import sync_pool
 
 # Plain help and tracebacks: boxes do not survive logs, and rich's show local variables, which
 # hold passwords here.
@@ -19,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("import")(import_proxies)
+app.command("export")(export_proxies)
+app.command("sync")(sync_pool)
 app.command("stats")(stats)
 app.command("demo")(demo)
 app.command("bench")(bench)

@@ -15,7 +15,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
 from pharox_redis.cli.output import describe, error_console, mask_url
-from pharox_redis.importing import ImportStorage
+from pharox_redis.importing import SyncStorage
 
 DEFAULT_URL = "redis://localhost:6379/0"
 EXIT_FAILED = 1
@@ -41,7 +41,7 @@ PrefixOption: TypeAlias = Annotated[
 ]
 
 
-class CommandStorage(ImportStorage, Protocol):
+class CommandStorage(SyncStorage, Protocol):
     """What the commands need of a storage."""
 
     def list_pools(self) -> list[ProxyPool]:

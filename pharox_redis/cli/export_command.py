@@ -12,20 +12,14 @@ import typer
 from pharox.models import Proxy, ProxyPool, ProxyStatus
 
 from pharox_redis.cli import exits
-from pharox_redis.cli.connection import (
-    DEFAULT_URL,
-    CommandStorage,
-    PrefixOption,
-    UrlOption,
-    storage_for,
-)
+from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.files import replacing
 from pharox_redis.cli.import_report import print_rest
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import error_console, plural, print_json, printable, result_console
 from pharox_redis.cli.progress import progress_bar
 from pharox_redis.importing import ExportSummary, ListFormat, write_list
-from pharox_redis.importing.pools import states_of
+from pharox_redis.importing.pools import PoolReader, states_of
 from pharox_redis.signals import sigterm_like_ctrl_c
 
 Put: TypeAlias = Callable[[str], object]
@@ -110,9 +104,7 @@ def export_proxies(
         result_console().print(f"{written} written to {printable(str(output))}.")
 
 
-def _proxies(
-    storage: CommandStorage, pool: ProxyPool, status: ProxyStatus | None
-) -> Iterator[Proxy]:
+def _proxies(storage: PoolReader, pool: ProxyPool, status: ProxyStatus | None) -> Iterator[Proxy]:
     for proxy, _, retired in states_of(storage, pool.id):
         if not retired and (status is None or proxy.status == status):
             yield proxy

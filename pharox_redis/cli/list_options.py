@@ -14,7 +14,7 @@ import typer
 from pharox.models import ProxyProtocol, ProxyStatus
 from rich.progress import Progress, TaskID
 
-from pharox_redis.cli.output import error_console, printable
+from pharox_redis.cli.output import printable
 from pharox_redis.importing import FieldMap, ListError, ListFormat, Terms, Unreadable, open_list
 from pharox_redis.importing.readers import ProxyList
 from pharox_redis.importing.records import Concurrency

@@ -8,13 +8,7 @@ import typer
 from pharox.models import ProxyProtocol
 
 from pharox_redis.cli import exits
-from pharox_redis.cli.connection import (
-    DEFAULT_URL,
-    CommandStorage,
-    PrefixOption,
-    UrlOption,
-    storage_for,
-)
+from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.import_report import print_issues, print_unused
 from pharox_redis.cli.list_options import (
     ConcurrencyOption,
@@ -35,10 +29,12 @@ from pharox_redis.cli.options import JsonOption, YesOption
 from pharox_redis.cli.output import confirm, error_console, plural, print_json, printable
 from pharox_redis.cli.progress import progress_bar
 from pharox_redis.cli.sync_report import plan_json, print_plan, print_result, result_json
-from pharox_redis.importing import FieldMap, ListFormat
-from pharox_redis.importing.sync import (
+from pharox_redis.importing import (
+    FieldMap,
+    ListFormat,
     SyncPlan,
     SyncResult,
+    SyncStorage,
     Wanted,
     apply_sync,
     plan_sync,
@@ -178,7 +174,7 @@ def _doubts(plan: SyncPlan, max_retired: float, skip_unreadable: bool) -> list[s
     return doubts
 
 
-def _apply(storage: CommandStorage, plan: SyncPlan) -> SyncResult:
+def _apply(storage: SyncStorage, plan: SyncPlan) -> SyncResult:
     result = SyncResult()
     total = len(plan.new) + len(plan.changed) + len(plan.retired) + len(plan.leaving)
     try:

@@ -8,9 +8,9 @@ from typing import Any
 
 from pharox_redis.cli.import_report import print_rest
 from pharox_redis.cli.output import error_console, plural, printable, result_console
+from pharox_redis.importing import Identity, SyncPlan, SyncResult
 from pharox_redis.importing.apply import KEPT
-from pharox_redis.importing.records import Identity
-from pharox_redis.importing.sync import Leaver, SyncPlan, SyncResult, Update
+from pharox_redis.importing.sync import Leaver, Update
 
 
 def print_plan(plan: SyncPlan, *, dry_run: bool) -> None:

@@ -150,8 +150,8 @@ def read_wanted(entries: Iterable[Parsed], on_progress: Progress | None = None) 
     ------
         OSError: From reading the list.
     """
-    wanted, seen = Wanted(), 0
-    for entry in entries:
+    wanted = Wanted()
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Issue):
             wanted.unreadable += 1
             if len(wanted.issues) < KEPT:
@@ -160,8 +160,7 @@ def read_wanted(entries: Iterable[Parsed], on_progress: Progress | None = None) 
             wanted.duplicates += 1
         else:
             wanted.records[entry.identity] = entry
-        seen += 1
-        _tell(on_progress, "read", seen)
+        _tell(on_progress, "read", number)
     return wanted
 
 
