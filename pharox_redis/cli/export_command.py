@@ -88,7 +88,7 @@ def export_proxies(
         total = None if figures is None else figures.total_proxies
         try:
             with _stdout() if to_stdout else _file(output, private=show_secrets) as put:
-                _write(pieces, put, summary, total, quiet=to_stdout and sys.stdout.isatty())
+                _write(pieces, put, summary, total, quiet=to_stdout and _is_terminal())
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -126,7 +126,7 @@ def _write(
 def _stdout() -> Iterator[Put]:
     """Write to stdout in UTF-8, whatever the locale; what would steer a terminal is escaped."""
     stream = typer.get_binary_stream("stdout")
-    if sys.stdout.isatty():
+    if _is_terminal():
         yield lambda text: stream.write("\n".join(map(printable, text.split("\n"))).encode())
     else:
         yield lambda text: stream.write(text.encode())
@@ -153,3 +153,7 @@ def _warn(summary: ExportSummary) -> None:
         for label, reason in summary.first_unreadable:
             console.print(f"  {printable(label)}: {reason}")
         print_rest(console, summary.unreadable - len(summary.first_unreadable))
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()

@@ -327,6 +327,44 @@ def test_a_proxy_moved_to_another_address_keeps_its_id(storage: RedisStorage) ->
     assert states(storage)[0].proxy.id == state.proxy.id
 
 
+def test_of_two_of_one_identity_the_first_stays(storage: RedisStorage) -> None:
+    sync(storage, listed(1))
+    first = states(storage)[0].proxy
+    storage.save_proxy(first.model_copy(update={"id": uuid4(), "city": "Bonn"}))
+    assert plan_of(storage, listed(1)).unchanged == 1
+    assert sync(storage, listed(1)) == SyncResult(deleted=1)
+    assert [state.proxy.id for state in states(storage)] == [first.id]
+
+
+def test_a_retired_proxy_that_is_listed_comes_back(storage: RedisStorage) -> None:
+    sync(storage, listed(1, 2, 3))
+    leases = [lease(storage, host) for host in (1, 2)]
+    one, two, three = (state.proxy.id for state in states(storage))
+    storage.set_proxy_status(two, ProxyStatus.BANNED)
+    storage.set_proxy_status(three, ProxyStatus.INACTIVE)
+    assert sync(storage, []) == SyncResult(deleted=1, leaving=2)
+    plan = plan_of(storage, listed(1, 2))
+    assert [update.changes for update in plan.changed.values()] == [
+        ("retired", "status"), ("retired",)
+    ]  # fmt: skip
+    assert apply_sync(storage, plan) == SyncResult(updated=2)
+    assert [(s.proxy.id, s.proxy.status, s.retired) for s in states(storage)] == [
+        (one, "active", False), (two, "banned", False)
+    ]  # fmt: skip
+    check_leases(storage, leases)
+
+
+def test_what_was_put_out_of_use_by_hand_stays_so(storage: RedisStorage) -> None:
+    sync(storage, listed(1, 2))
+    one, two = (state.proxy.id for state in states(storage))
+    storage.set_proxy_status(one, ProxyStatus.BANNED)
+    storage.set_proxy_status(two, ProxyStatus.INACTIVE)
+    assert sync(storage, listed(1, 2)) == SyncResult()
+    assert [state.proxy.status for state in states(storage)] == ["banned", "inactive"]
+    assert sync(storage, listed(1, 2), Terms(reset_status=True)) == SyncResult(updated=2)
+    assert [state.proxy.status for state in states(storage)] == ["active", "active"]
+
+
 def test_big_pools_are_read_and_written_in_pages(storage: RedisStorage) -> None:
     many = [Record(HTTP, f"10.0.{n >> 8}.{n & 255}", 80) for n in range(1100)]
     assert sync(storage, [*many]) == SyncResult(added=1100)
