@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pharox.models import Lease, LeaseStatus, Proxy, ProxyPool, ProxyProtocol, ProxyStatus
 
 from pharox_redis import RedisStorage, Settings
+from pharox_redis.flows import leases as leases_flow
 from pharox_redis.importing import (
     Issue,
     Record,
@@ -376,6 +377,24 @@ def test_big_pools_are_read_and_written_in_pages(storage: RedisStorage) -> None:
     assert result == SyncResult(updated=800, deleted=300)
     assert told[:2] == [("compared", 500), ("compared", 1000)]
     assert told[-1][0] == "done" and told[-1][1] > 800
+
+
+def test_a_sweep_of_leases_leaves_a_proxy_that_came_back_meanwhile(
+    storage: RedisStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(storage, listed(1))
+    held = lease(storage, 1)
+    sync(storage, [])
+    storage.release_lease(held)
+    finish = leases_flow.retire_proxy
+
+    def after_a_sync(*args: Any, **kwargs: Any) -> Any:
+        assert sync(storage, listed(1)) == SyncResult(updated=1)
+        return finish(*args, **kwargs)
+
+    monkeypatch.setattr(leases_flow, "retire_proxy", after_a_sync)
+    storage.cleanup_expired_leases()
+    assert hosts(storage) == [1]
 
 
 # -- what was done by others meanwhile -------------------------------------------------------------
