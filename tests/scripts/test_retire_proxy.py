@@ -99,4 +99,4 @@ def test_it_is_wanted_again(bench: Bench) -> None:
 def test_unknown(bench: Bench) -> None:
     with bench.unchanged():
         assert bench.call("retire_proxy", proxy_id=str(uuid4()), only="") == ""
-        assert bench.call("retire_proxy", proxy_id="", key=bench.keys.pool(uuid4())) == ""
+        assert bench.call("retire_proxy", proxy_id="", only="", key=bench.keys.pool(uuid4())) == ""
