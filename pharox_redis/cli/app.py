@@ -5,12 +5,22 @@ from __future__ import annotations
 import sys
 
 _NEEDED = ("typer", "rich")
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line on ``sys.argv`` and exit with its code."""
     try:
+        _run()
+    except KeyboardInterrupt:
+        # Before the command began or after it ended; within, `manners` has more to say.
+        sys.exit(_INTERRUPTED)
+
+
+def _run() -> None:
+    try:
         from pharox_redis.cli.commands import app
+        from pharox_redis.cli.manners import prepare_streams
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
@@ -18,4 +28,5 @@ def main() -> None:
             "The command line of pharox-redis needs typer and rich. Install them with\n"
             "    pip install 'pharox-redis[cli]'"
         )
+    prepare_streams()
     app(prog_name="pharox-redis")

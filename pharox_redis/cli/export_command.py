@@ -15,6 +15,7 @@ from pharox_redis.cli import exits
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.files import replacing
 from pharox_redis.cli.import_report import print_rest
+from pharox_redis.cli.naming import PoolOption, find_pool
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import error_console, plural, print_json, printable, result_console
 from pharox_redis.cli.progress import progress_bar
@@ -34,7 +35,7 @@ _EXTENSIONS = {
 
 
 def export_proxies(
-    pool: Annotated[str, typer.Option("--pool", metavar="NAME", help="The pool.")],
+    pool: PoolOption,
     url: UrlOption = DEFAULT_URL,
     prefix: PrefixOption = None,
     list_format: Annotated[
@@ -58,7 +59,7 @@ def export_proxies(
         ),
     ] = Path("-"),
     show_secrets: ShowSecretsOption = False,
-    as_json: JsonOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Write a pool as a list that import reads.
 
@@ -68,16 +69,13 @@ def export_proxies(
     --json prints what was written.
     """
     to_stdout = str(output) == "-"
-    if to_stdout and as_json:
+    if to_stdout and json:
         raise typer.BadParameter(
             "is for --output; a list in JSON is --format json", param_hint="--json"
         )
     summary = ExportSummary()
     with sigterm_like_ctrl_c(), storage_for(url, prefix) as storage:
-        known = storage.get_pool_by_name(pool)
-        if known is None:
-            error_console().print(f"There is no pool '{printable(pool)}'.")
-            raise typer.Exit(exits.NOT_FOUND)
+        known = find_pool(storage, pool, "--pool")
         pieces = write_list(
             _proxies(storage, known, status),
             list_format or _EXTENSIONS.get(output.suffix.lower(), ListFormat.LINES),
@@ -96,8 +94,8 @@ def export_proxies(
             error_console().print(f"Error: cannot write {where}: {error.strerror}")
             raise typer.Exit(exits.FAILED) from error
     _warn(summary)
-    if as_json:
-        print_json({"pool": pool, "file": str(output), "written": summary.written,
+    if json:
+        print_json({"pool": known.name, "file": str(output), "written": summary.written,
                     "masked": summary.masked, "unreadable": summary.unreadable})  # fmt: skip
     elif not to_stdout:
         written = plural(summary.written, "proxy")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from pharox.exceptions import PharoxError
 from pharox.models import ProxyProtocol
-from redis.exceptions import RedisError
 
+from pharox_redis.cli import exits
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.import_report import print_issues, print_summary, print_unused
+from pharox_redis.cli.import_report import (
+    print_issues,
+    print_summary,
+    print_unused,
+    summary_json,
+)
 from pharox_redis.cli.list_options import (
     ConcurrencyOption,
     DryRunOption,
@@ -26,12 +30,11 @@ from pharox_redis.cli.list_options import (
     start_reading,
     terms_of,
 )
-from pharox_redis.cli.output import error_console, plural, printable
+from pharox_redis.cli.manners import telling
+from pharox_redis.cli.options import JsonOption
+from pharox_redis.cli.output import error_console, plural, print_json, printable
 from pharox_redis.cli.progress import progress_bar
 from pharox_redis.importing import ImportSummary, Outcome, import_list
-
-EXIT_USAGE = 2
-EXIT_NOTHING_READ = 3
 
 
 def import_proxies(
@@ -48,6 +51,7 @@ def import_proxies(
     max_concurrency: ConcurrencyOption = None,
     source: SourceOption = None,
     dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Bring a provider's proxy list into a pool.
 
@@ -63,6 +67,7 @@ def import_proxies(
     with (
         opened(file) as stream,
         storage_for(url, prefix) as storage,
+        telling(lambda: _what_was_written(summary)),
         progress_bar() as progress,
     ):
         try:
@@ -84,17 +89,18 @@ def import_proxies(
                 on_progress=lambda so_far: progress.update(task, description=_progress_of(so_far)),
             )
         except OSError as error:
-            _say_what_was_written(summary)
             error_console().print(f"Error: cannot read {printable(file)}: {error.strerror}")
-            raise typer.Exit(EXIT_USAGE) from error
-        except (PharoxError, RedisError):
-            _say_what_was_written(summary)
-            raise
+            if summary.written:
+                error_console().print(_what_was_written(summary))
+            raise typer.Exit(exits.USAGE) from error
     if not summary.readable:
         error_console().print(f"Error: no proxy could be read from {printable(file)}.")
         print_issues(summary.issues, summary.counts[Outcome.UNREADABLE])
-        raise typer.Exit(EXIT_NOTHING_READ)
-    print_summary(pool, summary, dry_run=dry_run)
+        raise typer.Exit(exits.NOTHING_READ)
+    if json:
+        print_json(summary_json(pool, summary, dry_run=dry_run))
+    else:
+        print_summary(pool, summary, dry_run=dry_run)
     if summary.counts[Outcome.UNREADABLE]:
         error_console().print("Could not be read:")
         print_issues(summary.issues, summary.counts[Outcome.UNREADABLE])
@@ -105,7 +111,9 @@ def _progress_of(summary: ImportSummary) -> str:
     return f"{summary.entries:,} read, {summary.written:,} written"
 
 
-def _say_what_was_written(summary: ImportSummary) -> None:
+def _what_was_written(summary: ImportSummary) -> str:
     if summary.written:
         written = plural(summary.written, "proxy")
-        error_console().print(f"{written} had been written; a second run completes the import.")
+        return f"{written} had been written; a second run completes the import."
+    # Not a whole batch, but perhaps some of the first one.
+    return "A second run completes the import." if summary.readable else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -31,6 +32,25 @@ def print_summary(pool: str, summary: ImportSummary, *, dry_run: bool) -> None:
         for label, changes in summary.changed:
             console.print(f"  changed  {label}: {', '.join(changes)}")
         print_rest(console, counts[Outcome.CHANGED] - len(summary.changed))
+
+
+def summary_json(pool: str, summary: ImportSummary, *, dry_run: bool) -> dict[str, Any]:
+    """Return what an import did, or in a dry run would do, for programs: all of the numbers, and
+    the examples that a person sees."""
+    return {
+        "pool": pool,
+        "made": summary.pool_is_new,
+        "dry_run": dry_run,
+        **{outcome.value: summary.counts[outcome] for outcome in Outcome},
+        "written": summary.written,
+        "examples": {
+            "new": summary.new,
+            "changed": [
+                {"proxy": label, "fields": list(changes)} for label, changes in summary.changed
+            ],
+            "unreadable": [str(issue) for issue in summary.issues],
+        },
+    }
 
 
 def print_issues(issues: Sequence[Issue], count: int) -> None:

@@ -25,10 +25,17 @@ from pharox_redis.cli.list_options import (
     start_reading,
     terms_of,
 )
+from pharox_redis.cli.manners import telling
 from pharox_redis.cli.options import JsonOption, YesOption
 from pharox_redis.cli.output import confirm, error_console, plural, print_json, printable
 from pharox_redis.cli.progress import progress_bar
-from pharox_redis.cli.sync_report import plan_json, print_plan, print_result, result_json
+from pharox_redis.cli.sync_report import (
+    broken_off,
+    plan_json,
+    print_plan,
+    print_result,
+    result_json,
+)
 from pharox_redis.importing import (
     FieldMap,
     ListFormat,
@@ -75,7 +82,7 @@ def sync_pool(
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    as_json: JsonOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Make a pool equal to a list.
 
@@ -99,7 +106,7 @@ def sync_pool(
                 terms,
                 lambda what, count: progress.update(task, description=f"{count:,} {what}"),
             )
-        if not as_json:
+        if not json:
             print_plan(plan, dry_run=dry_run)
         if wanted.unreadable:
             error_console().print("Could not be read:")
@@ -115,7 +122,7 @@ def sync_pool(
                     f"Retire {plural(len(plan.retired), 'proxy')} of pool {printable(pool)}?", yes
                 )
             result = _apply(storage, plan)
-    if as_json:
+    if json:
         print_json(plan_json(plan) | {"doubts": doubts, "done": result and result_json(result)})
     elif result is not None:
         print_result(result)
@@ -177,18 +184,13 @@ def _doubts(plan: SyncPlan, max_retired: float, skip_unreadable: bool) -> list[s
 def _apply(storage: SyncStorage, plan: SyncPlan) -> SyncResult:
     result = SyncResult()
     total = len(plan.new) + len(plan.changed) + len(plan.retired) + len(plan.leaving)
-    try:
-        with progress_bar() as progress:
-            task = progress.add_task("writing", total=total)
-            return apply_sync(
-                storage,
-                plan,
-                result=result,
-                on_progress=lambda what, count: progress.update(
-                    task, completed=count, description=f"{count:,} {what}"
-                ),
-            )
-    except BaseException:
-        if result.total:
-            print_result(result, broken_off=True)
-        raise
+    with telling(lambda: broken_off(result)), progress_bar() as progress:
+        task = progress.add_task("writing", total=total)
+        return apply_sync(
+            storage,
+            plan,
+            result=result,
+            on_progress=lambda what, count: progress.update(
+                task, completed=count, description=f"{count:,} {what}"
+            ),
+        )

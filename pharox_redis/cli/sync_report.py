@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from pharox_redis.cli.import_report import print_rest
-from pharox_redis.cli.output import error_console, plural, printable, result_console
+from pharox_redis.cli.output import plural, printable, result_console
 from pharox_redis.importing import Identity, SyncPlan, SyncResult
 from pharox_redis.importing.apply import KEPT
 from pharox_redis.importing.sync import Leaver, Update
@@ -32,16 +32,21 @@ def print_plan(plan: SyncPlan, *, dry_run: bool) -> None:
     _print_some("leaving", plan.leaving, map(_leaver_label, plan.leaving.values()))
 
 
-def print_result(result: SyncResult, *, broken_off: bool = False) -> None:
-    """Print what was done; of a sync that broke off on stderr."""
-    console = error_console() if broken_off else result_console()
-    done = "Before it broke off" if broken_off else "Done"
-    console.print(
-        f"{done}: {result.added:,} added, {result.updated:,} updated, {result.deleted:,} deleted, "
-        f"{result.leaving:,} to be deleted when their leases are over."
+def print_result(result: SyncResult) -> None:
+    """Print what was done."""
+    result_console().print(f"Done: {_done(result)}.")
+
+
+def broken_off(result: SyncResult) -> str:
+    """Return what to say of a sync that broke off."""
+    return f"Done before: {_done(result)}. A second run completes the sync."
+
+
+def _done(result: SyncResult) -> str:
+    return (
+        f"{result.added:,} added, {result.updated:,} updated, {result.deleted:,} deleted, "
+        f"{result.leaving:,} to be deleted when their leases are over"
     )
-    if broken_off:
-        console.print("A second run completes the sync.")
 
 
 def plan_json(plan: SyncPlan) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def plan_json(plan: SyncPlan) -> dict[str, Any]:
     wanted = plan.wanted
     return {
         "pool": plan.pool.name,
-        "pool_is_new": plan.pool_is_new,
+        "made": plan.pool_is_new,
         "counts": {
             "new": len(plan.new),
             "changed": len(plan.changed),

@@ -120,7 +120,7 @@ def test_json_tells_everything(command: Command, stored: RedisStorage, proxies: 
     result = command("sync", "-", *options, "--skip-unreadable", stdin=listed)
     assert result.exit_code == 0
     told = json.loads(result.stdout)
-    assert (told["pool"], told["pool_is_new"], told["doubts"]) == ("shop", False, [])
+    assert (told["pool"], told["made"], told["doubts"]) == ("shop", False, [])
     assert told["counts"] == {
         "new": 16, "changed": 0, "returning": 0, "unchanged": 10, "retired": 20, "leaving": 0,
         "duplicate": 0, "unreadable": 1,
@@ -258,12 +258,15 @@ def test_a_person_is_asked(
     file.write_bytes(lines(4))
     line = argv(valkey_url, stored, "sync", file, "--pool", "shop")
     environment: dict[str, str] = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
-    for answer, code, after in (("n", 1, [1, 2, 3]), ("y", 0, [4])):
+    for answer, code, after in (("n", 1, [1, 2, 3]), ("", 130, [1, 2, 3]), ("y", 0, [4])):
         with pexpect.spawn(sys.executable, line, timeout=30, env=environment) as child:  # type: ignore[arg-type]
             child.expect("3 of 3 proxies would be retired")
             child.expect("Retire 3 proxies of pool shop")
             assert hosts(proxies()) == [1, 2, 3]
-            child.sendline(answer)
+            if answer:
+                child.sendline(answer)
+            else:
+                child.sendintr()
             child.expect(pexpect.EOF)
         assert child.exitstatus == code
         assert hosts(proxies()) == after
@@ -294,7 +297,7 @@ def test_a_killed_sync_is_completed_by_the_next(
     assert child.returncode == (-by if by is signal.SIGKILL else 130)
     assert figures.total_proxies > 310
     if by is signal.SIGTERM:
-        assert "Before it broke off: 300 added" in said
+        assert "Done before: 300 added" in said
         assert "A second run completes the sync." in said
         assert "Traceback" not in said
     result = command("sync", file, "--pool", "shop", "--yes")
