@@ -401,20 +401,23 @@ def test_a_sweep_of_leases_leaves_a_proxy_that_came_back_meanwhile(
 
 
 def test_what_happened_since_the_plan_stays(storage: RedisStorage) -> None:
-    sync(storage, listed(1, 2, 3))
-    plan = plan_of(storage, listed(1, 2, city="Bonn"))
-    one, two, three = (state.proxy for state in states(storage))
+    sync(storage, listed(1, 2, 3, 4))
+    plan = plan_of(storage, listed(1, 2, 4, city="Bonn"))
+    one, two, three, four = (state.proxy for state in states(storage))
     storage.set_proxy_status(one.id, ProxyStatus.BANNED)
     storage.delete_proxy(two.id)
     storage.delete_proxy(three.id)
     storage.save_proxy(three.model_copy(update={"id": uuid4(), "host": "192.0.2.8"}))
+    # At another address it is another proxy, of which the list says nothing.
+    storage.save_proxy(four.model_copy(update={"host": "192.0.2.9"}))
     result = apply_sync(storage, plan)
-    assert hosts(storage) == [1, 8]
+    assert hosts(storage) == [1, 8, 9]
+    assert storage.get_proxy(four.id).city is None
     after = storage.get_proxy(one.id)
     assert (after.status, after.city) == ("banned", "Bonn")
     assert (result.updated, result.deleted) == (1, 1)
-    sync(storage, listed(1, 2, city="Bonn"))
-    assert hosts(storage) == [1, 2]
+    sync(storage, listed(1, 2, 4, city="Bonn"))
+    assert hosts(storage) == [1, 2, 4]
 
 
 def test_a_lease_taken_since_the_plan_lives_on(storage: RedisStorage) -> None:
