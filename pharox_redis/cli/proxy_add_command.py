@@ -14,6 +14,7 @@ from pharox_redis.cli.finding import proxy_pages
 from pharox_redis.cli.naming import PoolOption, find_pool, nth
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import print_json, printable, result_console
+from pharox_redis.cli.progress import progress_bar
 from pharox_redis.cli.shapes import proxy_json, proxy_label
 from pharox_redis.importing import (
     Outcome,
@@ -157,7 +158,11 @@ def _known(storage: RedisStorage, pool: ProxyPool, records: list[Record]) -> Ite
     """Yield what of a pool matters here: the same proxies, and who has the ids of new ones."""
     identities = {record.identity for record in records}
     ids = {proxy_id(pool.id, identity) for identity in identities}
-    for page in proxy_pages(storage, pool.id):
-        for proxy, *_ in page:
-            if proxy.id in ids or identity_of(proxy) in identities:
-                yield proxy
+    with progress_bar() as progress:
+        task, looked_at = progress.add_task("looking through the pool", total=None), 0
+        for page in proxy_pages(storage, pool.id):
+            looked_at += len(page)
+            progress.update(task, description=f"{looked_at:,} proxies looked through")
+            for proxy, *_ in page:
+                if proxy.id in ids or identity_of(proxy) in identities:
+                    yield proxy

@@ -1,4 +1,4 @@
-"""The command line as the users of docs/security.md: an operator does all of it, a dashboard looks."""
+"""The command line as users of docs/security.md: an operator does all, a dashboard looks."""
 
 from __future__ import annotations
 
