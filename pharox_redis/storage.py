@@ -360,7 +360,10 @@ class RedisStorage(IStorage):
         self._run(pools.delete_pool(self._context, pool_id, on_progress))
 
     def get_pool_stats(self, pool_name: str) -> PoolStatsSnapshot | None:
-        """A pool's figures, None if there is no such pool. One trip, O(log n)."""
+        """A pool's figures, None if there is no such pool. One trip, O(log n).
+
+        Raises ``CorruptRecordError`` where a figure comes out below 0.
+        """
         return self._run(pools.get_pool_stats(self._context, pool_name))
 
     def list_pool_figures(self) -> list[PoolFigures]:

@@ -1,4 +1,4 @@
-"""The command line, ``pharox-redis``; it needs the extra ``cli`` (typer and rich).
+"""The command line, ``pharox-redis``; it needs the extra ``cli`` (typer, rich, durationpy).
 
 What a command is asked for goes to stdout; progress, questions, warnings and errors go to stderr.
 No output shows a password unless it was asked to, and none steers a terminal. How a command ends is
@@ -16,7 +16,9 @@ What holds for all commands, each in one place:
 * ``list_options`` - how a list is read: the options that import and sync share
 * ``files`` - files that are replaced whole
 * ``output``, ``listing``, ``shapes``, ``progress`` - consoles and masking; tables, lines and JSON
+* ``durations`` - lengths of time: ``1s``, ``500ms``
 
 And the commands: ``pool_commands``, ``proxy_commands`` with ``proxy_add_command``,
-``lease_commands`` with ``lease_release_command``, and a module for each of the others.
+``lease_commands`` with ``lease_release_command``, ``top_command`` with the package ``top``, and a
+module for each of the others.
 """

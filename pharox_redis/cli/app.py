@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_NEEDED = ("typer", "rich")
+_NEEDED = ("typer", "rich", "durationpy")
 _INTERRUPTED = 130
 
 
@@ -22,10 +22,11 @@ def _run() -> None:
         from pharox_redis.cli.commands import app
         from pharox_redis.cli.manners import prepare_streams
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _NEEDED:
             raise
         sys.exit(
-            "The command line of pharox-redis needs typer and rich. Install them with\n"
+            f"The command line of pharox-redis needs {missing}. Install what it needs with\n"
             "    pip install 'pharox-redis[cli]'"
         )
     prepare_streams()

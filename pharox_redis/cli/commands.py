@@ -14,7 +14,9 @@ from pharox_redis.cli.manners import Commands
 from pharox_redis.cli.pool_commands import pool_app
 from pharox_redis.cli.proxy_commands import proxy_app
 from pharox_redis.cli.stats_command import stats
+from pharox_redis.cli.sweep_command import sweep
 from pharox_redis.cli.sync_command import sync_pool
+from pharox_redis.cli.top_command import top
 
 # Plain help and tracebacks: boxes do not survive logs, and rich's show local variables, which
 # hold passwords here.
@@ -33,5 +35,7 @@ app.command("import")(import_proxies)
 app.command("export")(export_proxies)
 app.command("sync")(sync_pool)
 app.command("stats")(stats)
+app.command("top")(top)
+app.command("sweep")(sweep)
 app.command("demo")(demo)
 app.command("bench")(bench)

@@ -19,6 +19,9 @@ _APART = frozenset(" \"'`$&|;<>(){}[]*?!#~\\:=")
 
 def complete_pool(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of pools that begin so."""
+    # Before the clock runs: what is imported here takes a slow machine as long as that.
+    from pharox_redis import storage  # noqa: F401
+
     found: list[str] = []
     # In a thread: a timeout for connecting does not hold for looking up the host's name.
     asking = threading.Thread(

@@ -53,8 +53,11 @@ class NotThereError(Exception):
     """What the command line names does not exist; the message says what, and what there is."""
 
 
-def open_storage(url: str, prefix: str | None) -> RedisStorage:
+def open_storage(url: str, prefix: str | None, *, waits: bool = False) -> RedisStorage:
     """Return the storage on a server that was just seen to answer.
+
+    With ``waits`` it is not looked at: for a command that waits for a server that is away, and
+    repeats what failed itself.
 
     Raises
     ------
@@ -66,6 +69,8 @@ def open_storage(url: str, prefix: str | None) -> RedisStorage:
 
     settings = settings_for(prefix)
     try:
+        if waits:
+            return RedisStorage.from_url(url, settings, retry=Retry(NoBackoff(), 1))
         _probe(url)
         return RedisStorage.from_url(url, settings)
     except InvalidUrlError as error:
@@ -89,8 +94,9 @@ def settings_for(prefix: str | None) -> Settings:
 
 
 @contextmanager
-def storage_for(url: str, prefix: str | None) -> Iterator[RedisStorage]:
-    """Open a storage for a ``with`` block; what goes wrong with it ends the command.
+def storage_for(url: str, prefix: str | None, *, waits: bool = False) -> Iterator[RedisStorage]:
+    """Open a storage for a ``with`` block; what goes wrong with it ends the command. ``waits``: see
+    `open_storage`.
 
     Raises
     ------
@@ -99,7 +105,7 @@ def storage_for(url: str, prefix: str | None) -> Iterator[RedisStorage]:
             ``exits.FAILED`` when the server or the storage fails.
     """
     try:
-        storage = open_storage(url, prefix)
+        storage = open_storage(url, prefix, waits=waits)
         try:
             yield storage
         finally:

@@ -23,7 +23,7 @@ FINDINGS: Final = 5
 """Something is wrong with the server or the data, and stands."""
 
 INTERRUPTED: Final = 130
-"""Ended by Ctrl-C, or SIGTERM."""
+"""Ended by Ctrl-C; also by SIGTERM, but for what would go on for ever: that is done."""
 
 BROKEN_PIPE: Final = 141
 """Whoever read the output closed it, as ``head`` does; what a shell says of other commands then."""
