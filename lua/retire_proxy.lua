@@ -8,8 +8,10 @@
 --   pool          the pool's hash; every other key is under its tag
 -- ARGV
 --   proxy_id      the proxy
+--   only          "retired": do nothing unless it is retired already (a sweep named it, and it may
+--                 have been brought back since); else ""
 -- RETURNS
---   "hidden" (now or before), "retired", or "" if there is no such proxy
+--   "hidden" (now or before), "retired", or "" if there is no such proxy, or none such
 -- ERRORS
 --   TRYAGAIN
 -- COMPLEXITY
@@ -23,6 +25,7 @@
 
 local pool = KEYS[1]
 local proxy_id = ARGV[1]
+local only = ARGV[2]
 
 local away = moving(pool)
 if away then
@@ -33,6 +36,9 @@ local ms = now()
 local proxy = read_proxy(pool, proxy_id)
 if not proxy then
   return redis.call('HEXISTS', pool .. ':proxy:' .. proxy_id, 'gone') == 1 and 'hidden' or ''
+end
+if only == 'retired' and redis.call('SISMEMBER', pool .. ':retired', proxy_id) == 0 then
+  return ''
 end
 local held = pool .. ':held:' .. proxy_id
 local swept = 0

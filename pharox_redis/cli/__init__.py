@@ -13,6 +13,8 @@ What holds for all commands, each in one place:
 * ``options``, ``exits`` - options that many commands have; exit codes
 * ``naming``, ``completion`` - what a command line names: pools, consumers, ids
 * ``finding`` - reading what may be long, page by page
+* ``list_options`` - how a list is read: the options that import and sync share
+* ``files`` - files that are replaced whole
 * ``output``, ``listing``, ``shapes``, ``progress`` - consoles and masking; tables, lines and JSON
 * ``durations`` - lengths of time: ``1s``, ``500ms``
 

@@ -7,6 +7,7 @@ import typer
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
 from pharox_redis.cli.exits import EXIT_CODES
+from pharox_redis.cli.export_command import export_proxies
 from pharox_redis.cli.import_command import import_proxies
 from pharox_redis.cli.lease_commands import lease_app
 from pharox_redis.cli.manners import Commands
@@ -15,6 +16,7 @@ from pharox_redis.cli.proxy_commands import proxy_app
 from pharox_redis.cli.serve_command import serve
 from pharox_redis.cli.stats_command import stats
 from pharox_redis.cli.sweep_command import sweep
+from pharox_redis.cli.sync_command import sync_pool
 from pharox_redis.cli.top_command import top
 
 # Plain help and tracebacks: boxes do not survive logs, and rich's show local variables, which
@@ -31,6 +33,8 @@ app.add_typer(pool_app, name="pool")
 app.add_typer(proxy_app, name="proxy")
 app.add_typer(lease_app, name="lease")
 app.command("import")(import_proxies)
+app.command("export")(export_proxies)
+app.command("sync")(sync_pool)
 app.command("stats")(stats)
 app.command("top")(top)
 app.command("sweep")(sweep)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
 from pharox_redis.cli.output import error_console, plural, printable, result_console
-from pharox_redis.importing import FieldMap, ImportSummary, Outcome
+from pharox_redis.importing import FieldMap, ImportSummary, Issue, Outcome
 
 
 def print_summary(pool: str, summary: ImportSummary, *, dry_run: bool) -> None:
@@ -27,10 +28,10 @@ def print_summary(pool: str, summary: ImportSummary, *, dry_run: bool) -> None:
     if dry_run:
         for label in summary.new:
             console.print(f"  new      {label}")
-        _print_rest(console, counts[Outcome.NEW] - len(summary.new))
+        print_rest(console, counts[Outcome.NEW] - len(summary.new))
         for label, changes in summary.changed:
             console.print(f"  changed  {label}: {', '.join(changes)}")
-        _print_rest(console, counts[Outcome.CHANGED] - len(summary.changed))
+        print_rest(console, counts[Outcome.CHANGED] - len(summary.changed))
 
 
 def summary_json(pool: str, summary: ImportSummary, *, dry_run: bool) -> dict[str, Any]:
@@ -52,12 +53,12 @@ def summary_json(pool: str, summary: ImportSummary, *, dry_run: bool) -> dict[st
     }
 
 
-def print_issues(summary: ImportSummary) -> None:
-    """Print the first entries that could not be read, and how many more there are."""
+def print_issues(issues: Sequence[Issue], count: int) -> None:
+    """Print the first entries that could not be read, and how many more of ``count`` there are."""
     console = error_console()
-    for issue in summary.issues:
+    for issue in issues:
         console.print(f"  {issue}")
-    _print_rest(console, summary.counts[Outcome.UNREADABLE] - len(summary.issues))
+    print_rest(console, count - len(issues))
 
 
 def print_unused(fields: FieldMap) -> None:
@@ -66,6 +67,7 @@ def print_unused(fields: FieldMap) -> None:
         error_console().print(f"Warning: --map {field}: nothing in the list at {printable(path)!r}")
 
 
-def _print_rest(console: Console, more: int) -> None:
+def print_rest(console: Console, more: int) -> None:
+    """Print how many more there are than were shown, if any."""
     if more > 0:
         console.print(f"  ... and {more:,} more")

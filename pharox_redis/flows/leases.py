@@ -109,7 +109,7 @@ def _delete_retired(ctx: Context, ref: PoolRef, ids: Sequence[str]) -> Flow[None
             yield swap(key, proxy_id, entry or "", entry or "")
         except StorageAccessError:
             return None
-        yield from retire_proxy(ctx, ref, proxy_id)
+        yield from retire_proxy(ctx, ref, proxy_id, only="retired")
     return None
 
 

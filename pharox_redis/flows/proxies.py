@@ -319,10 +319,11 @@ def retire(ctx: Context, proxy_id: UUID | str) -> Flow[bool]:
     return said == "hidden"
 
 
-def retire_proxy(ctx: Context, ref: PoolRef, proxy_id: str) -> Flow[str]:
-    """As `retire`, of a proxy of this pool; what the script said of it."""
+def retire_proxy(ctx: Context, ref: PoolRef, proxy_id: str, *, only: str = "") -> Flow[str]:
+    """As `retire`, of a proxy of this pool; what the script said of it. With ``only`` "retired" it
+    is left alone if it was brought back."""
     entry = yield Command(("HGET", ctx.keys.directory(proxy_id), proxy_id))
-    said: str = yield RETIRE_PROXY(ref.key, proxy_id=proxy_id)
+    said: str = yield RETIRE_PROXY(ref.key, proxy_id=proxy_id, only=only)
     if said == "hidden":
         yield from _finish(ctx, ref, proxy_id, entry or "")
     return said

@@ -7,39 +7,21 @@ has written whole batches; running it again completes it, since what is there co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
+from uuid import UUID
 
 from pharox.models import Proxy, ProxyPool
 
 from pharox_redis.importing.plan import Outcome, Step, Terms, plan
+from pharox_redis.importing.pools import ImportStorage, ProxyWriter, states_of
 from pharox_redis.importing.records import Issue, Parsed
 
 BATCH = 500
 KEPT = 20
 """How many issues, and how many changes, a summary keeps to show; the rest is only counted."""
-
-
-class ProxyWriter(Protocol):
-    """What applying a plan needs of a storage."""
-
-    def add_proxies_bulk(self, proxies: Sequence[Proxy], /) -> int:
-        """Add proxies, or replace those with the same id."""
-
-
-class ImportStorage(ProxyWriter, Protocol):
-    """What an import needs of a storage."""
-
-    def ensure_pool(self, name: str, /) -> ProxyPool:
-        """Return the pool of this name, making it if need be."""
-
-    def get_pool_by_name(self, name: str, /) -> ProxyPool | None:
-        """Return the pool of this name, if there is one."""
-
-    def list_proxies(self, pool_id: str, /) -> list[Proxy]:
-        """Return every proxy of a pool."""
 
 
 @dataclass
@@ -175,10 +157,15 @@ def import_list(
     if pool is None:
         # In a dry run this pool is never stored: it only lends an id to proxies nobody sees.
         pool = ProxyPool(name=pool_name) if dry_run else storage.ensure_pool(pool_name)
-    existing = [] if summary.pool_is_new and dry_run else storage.list_proxies(str(pool.id))
+    existing, retired = list[Proxy](), set[UUID]()
+    if not summary.pool_is_new:
+        for state in states_of(storage, pool.id):
+            existing.append(state.proxy)
+            if state.retired:
+                retired.add(state.proxy.id)
     return apply(
         None if dry_run else storage,
-        plan(existing, chain(first, remaining), pool.id, terms),
+        plan(existing, chain(first, remaining), pool.id, terms, retired=retired),
         summary=summary,
         on_progress=on_progress,
     )

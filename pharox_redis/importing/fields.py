@@ -19,8 +19,10 @@ from functools import lru_cache
 
 from pharox_redis.importing.records import ListError
 
-# The usual names of each field, best first. `status` has none: what providers call a status
-# ("alive", "200") is not what pharox means by it.
+OUR_STATUS = "pharox_status"
+"""The only usual name of a status: what providers call one ("alive", "200") is something else."""
+
+# The usual names of each field, best first.
 _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "url": ("url", "proxy_url", "proxy"),
     "host": ("host", "ip", "ip_address", "hostname", "address", "proxy_address", "server"),
@@ -35,7 +37,7 @@ _USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "longitude": ("longitude", "long", "lon", "lng"),
     "isp": ("isp", "org", "organization"),
     "asn": ("asn", "as_number"),
-    "status": (),
+    "status": (OUR_STATUS,),
     "max_concurrency": ("max_concurrency",),
 }
 

@@ -12,11 +12,14 @@ An entry of the list is one of
 
 The live state of a known proxy (status, max_concurrency, checked_at) is the fleet's, not the
 list's: it stays, unless `Terms` say that this import is to set it.
+
+A proxy that is retired, that is to say on its way out of the pool, stays in it when a list has it:
+it counts as changed. If it is inactive, as retiring makes it, it gets the status of a new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -33,6 +36,9 @@ from pharox_redis.importing.records import (
     proxy_id,
 )
 from pharox_redis.privacy import PrivateCredentials
+
+RETIRED = "retired"
+"""Stands among the changes of a proxy that was on its way out and is not any more."""
 
 _ATTRIBUTES = ("country", "city", "latitude", "longitude", "isp", "asn")
 
@@ -76,7 +82,7 @@ class Step:
         outcome: What becomes of it.
         proxy: What is to be written, for ``NEW`` and ``CHANGED``.
         identity: Which proxy it is about, unless ``UNREADABLE``.
-        changes: Names of the fields that differ, for ``CHANGED``.
+        changes: Names of the fields that differ, for ``CHANGED``; `RETIRED` first if it was that.
         issue: Why not, for ``UNREADABLE``.
     """
 
@@ -88,7 +94,12 @@ class Step:
 
 
 def plan(
-    existing: Iterable[Proxy], entries: Iterable[Parsed], pool_id: UUID, terms: Terms
+    existing: Iterable[Proxy],
+    entries: Iterable[Parsed],
+    pool_id: UUID,
+    terms: Terms,
+    *,
+    retired: Collection[UUID] = (),
 ) -> Iterator[Step]:
     """Decide about each entry, in order and lazily.
 
@@ -100,6 +111,7 @@ def plan(
         entries: The list.
         pool_id: The pool that new proxies go to.
         terms: What holds where the list says nothing.
+        retired: Ids of those existing ones that are retired.
     """
     known: dict[Identity, Proxy] = {}
     owners: dict[UUID, Identity] = {}
@@ -119,32 +131,44 @@ def plan(
             continue
         seen.add(new_id.bytes)
         if identity in known:
-            yield _compared(known[identity], entry, terms)
+            proxy = known[identity]
+            yield compared(proxy, entry, terms, retired=proxy.id in retired)
         else:
-            free_id = _free_id(new_id, pool_id, identity, owners)
-            yield Step(Outcome.NEW, _new_proxy(free_id, pool_id, entry, terms), identity)
+            yield Step(Outcome.NEW, new_proxy(pool_id, entry, terms, owners), identity)
 
 
-def _compared(proxy: Proxy, record: Record, terms: Terms) -> Step:
+def compared(proxy: Proxy, record: Record, terms: Terms, *, retired: bool) -> Step:
+    """Return what becomes of a proxy that the pool has: ``CHANGED`` or ``UNCHANGED``."""
     wanted = _listed(record, terms)
-    if terms.reset_status:
+    if terms.reset_status or (retired and proxy.status == ProxyStatus.INACTIVE):
         wanted["status"] = record.status or terms.status
     if terms.reset_max_concurrency:
         wanted["max_concurrency"] = _stored(record.max_concurrency or terms.max_concurrency)
     changed = {name: value for name, value in wanted.items() if getattr(proxy, name) != value}
-    if not changed:
+    if not changed and not retired:
         return Step(Outcome.UNCHANGED, identity=record.identity)
     return Step(
         Outcome.CHANGED,
         proxy.model_copy(update=changed),
         record.identity,
-        changes=tuple(changed),
+        changes=(RETIRED, *changed) if retired else tuple(changed),
     )
 
 
-def _new_proxy(new_id: UUID, pool_id: UUID, record: Record, terms: Terms) -> Proxy:
+def new_proxy(
+    pool_id: UUID, record: Record, terms: Terms, owners: Mapping[UUID, Identity]
+) -> Proxy:
+    """Return a proxy to be added.
+
+    Args
+    ----
+        pool_id: The pool that it goes to.
+        record: The proxy.
+        terms: What holds where the list says nothing.
+        owners: Who has which id; those suffice whose id is another identity's by `proxy_id`.
+    """
     values: Mapping[str, object] = {
-        "id": new_id,
+        "id": _free_id(pool_id, record.identity, owners),
         "pool_id": pool_id,
         "protocol": record.protocol,
         "host": record.host,
@@ -169,11 +193,10 @@ def _stored(concurrency: Concurrency) -> int | None:
     return None if concurrency == "unlimited" else concurrency
 
 
-def _free_id(
-    new_id: UUID, pool_id: UUID, identity: Identity, owners: Mapping[UUID, Identity]
-) -> UUID:
+def _free_id(pool_id: UUID, identity: Identity, owners: Mapping[UUID, Identity]) -> UUID:
     """Return an id that no other proxy has: one that was edited to another host keeps its id."""
     taken: list[UUID] = []
+    new_id = proxy_id(pool_id, identity)
     while owners.get(new_id, identity) != identity:
         taken.append(new_id)
         new_id = proxy_id(pool_id, identity, unlike=taken)

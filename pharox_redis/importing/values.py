@@ -15,6 +15,9 @@ from pharox.models import ProxyProtocol, ProxyStatus
 from pharox_redis.importing.hosts import canonical_host
 from pharox_redis.importing.records import Concurrency, Unreadable
 
+MASKED = "***"
+"""What stands for a password where none may show; it is never taken for one."""
+
 _WHOLE = re.compile(r"([0-9]{1,10})(\.0+)?", re.ASCII)
 _ASN = re.compile(r"(?:ASN?\s*)?([0-9]{1,10})(?:\s.*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
 _NOT_A_NUMBER = frozenset({"-", "n/a", "na", "nan", "nil", "none", "null", "unknown"})
@@ -55,9 +58,12 @@ def read_secret(value: object, what: str) -> str | None:
 
     Raises
     ------
-        Unreadable: See `read_text`; or a line break, as an unbalanced quote leaves behind.
+        Unreadable: See `read_text`; or a line break, as an unbalanced quote leaves behind; or a
+            password that was masked.
     """
     text = read_text(value, what)
+    if text == MASKED and what == "password":
+        raise Unreadable("the password is masked (export shows it with --show-secrets)")
     if text is not None and ("\n" in text or "\r" in text):
         raise Unreadable(f"the {what} runs over several lines (an unbalanced quote?)")
     return text

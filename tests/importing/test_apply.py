@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -20,16 +21,19 @@ from pharox_redis.importing import (
     open_list,
 )
 from pharox_redis.importing.records import Parsed
+from pharox_redis.models import ProxyPage, ProxyState
 
 HTTP = ProxyProtocol.HTTP
+PAGE = 200
 
 
 class RecordingStorage(InMemoryStorage):
-    """pharox's own storage, with the two helpers about names, and a note of each bulk write."""
+    """pharox's own storage, with what imports need beyond it, and a note of each bulk write."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[list[Proxy]] = []
+        self.retired: set[UUID] = set()
 
     def get_pool_by_name(self, name: str) -> ProxyPool | None:
         return next((pool for pool in self.list_pools() if pool.name == name), None)
@@ -41,8 +45,15 @@ class RecordingStorage(InMemoryStorage):
             self.add_pool(pool)
         return pool
 
+    def page_proxies(self, pool_id: UUID | str, *, after: str = "") -> ProxyPage:
+        start = int(after or 0)
+        rest = self.list_proxies(str(pool_id))[start:]
+        page = [ProxyState(proxy, None, proxy.id in self.retired) for proxy in rest[:PAGE]]
+        return ProxyPage(page, str(start + PAGE) if len(rest) > PAGE else "")
+
     def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
         self.batches.append(list(proxies))
+        self.retired -= {proxy.id for proxy in proxies}
         return super().add_proxies_bulk(proxies)
 
     def proxies(self, pool_name: str = "pool") -> list[Proxy]:
@@ -110,6 +121,27 @@ def test_only_what_changed_is_written_and_live_state_stays(storage: RecordingSto
     assert new.credentials is not None
     assert summary.new == ["http://10.0.0.1:80 user 'DE-user'"]
     assert summary.changed == [("http://10.0.0.1:80", ("city",))]
+
+
+@pytest.mark.parametrize(
+    ("status", "terms", "now", "changes"),
+    [
+        ("inactive", Terms(), "active", ("retired", "status")),
+        ("inactive", Terms(ProxyStatus.SLOW), "slow", ("retired", "status")),
+        ("banned", Terms(), "banned", ("retired",)),
+        ("banned", Terms(reset_status=True), "active", ("retired", "status")),
+    ],
+)
+def test_a_retired_proxy_that_is_listed_stays(
+    storage: RecordingStorage, status: str, terms: Terms, now: str, changes: tuple[str, ...]
+) -> None:
+    import_list(storage, "pool", many(2), Terms(ProxyStatus(status)))
+    storage.retired = {storage.proxies()[0].id}
+    summary = import_list(storage, "pool", many(1), terms)
+    assert summary.changed == [("http://10.0.0.0:80", changes)]
+    assert [proxy.status for proxy in storage.proxies()] == [now, status]
+    assert storage.retired == set()
+    assert counts(import_list(storage, "pool", many(1), Terms())) == {"unchanged": 1}
 
 
 def test_pools_do_not_share_proxies(storage: RecordingStorage) -> None:

@@ -186,7 +186,7 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "release": ("release", release),
     "release, void": ("release", release_void),
     "release_many": ("release_many", lambda bench: {"retention_ms": 1000, "chunk_us": 1000}),
-    "retire_proxy": ("retire_proxy", lambda bench: {"proxy_id": bench.id()}),
+    "retire_proxy": ("retire_proxy", lambda bench: {"proxy_id": bench.id(), "only": ""}),
     "save_pool": (
         "save_pool",
         lambda bench: {

@@ -8,8 +8,8 @@ from tests.scripts.raw import LIMITS, Bench
 from tests.support.invariants import check_invariants
 
 
-def retire(bench: Bench, number: int) -> str:
-    said: str = bench.call("retire_proxy", proxy_id=bench.id(number))
+def retire(bench: Bench, number: int, only: str = "") -> str:
+    said: str = bench.call("retire_proxy", proxy_id=bench.id(number), only=only)
     return said
 
 
@@ -42,6 +42,16 @@ def test_one_with_a_lease_gets_no_other(bench: Bench) -> None:
     assert bench.call("sweep", limits=LIMITS) == [0, 0, bench.id(1)]
     assert retire(bench, 1) == "hidden"
     assert bench.call("sweep", limits=LIMITS)[2:] == [] and bench.get("retired") is None
+
+
+def test_who_finishes_finishes_only_what_is_retired_still(bench: Bench) -> None:
+    lease = bench.lease(1)
+    assert [retire(bench, 0, "retired"), retire(bench, 1, "retired")] == ["", ""]
+    assert retire(bench, 1) == retire(bench, 1, "retired") == "retired"
+    bench.call("set_status", proxy_id=bench.id(1), status="active")
+    bench.release(lease, 1)
+    assert retire(bench, 1, "retired") == ""
+    assert bench.get("gone") is None and bench.get("retired") is None
 
 
 def test_a_claim_holds_it_too(bench: Bench) -> None:
@@ -88,5 +98,5 @@ def test_it_is_wanted_again(bench: Bench) -> None:
 
 def test_unknown(bench: Bench) -> None:
     with bench.unchanged():
-        assert bench.call("retire_proxy", proxy_id=str(uuid4())) == ""
-        assert bench.call("retire_proxy", proxy_id="", key=bench.keys.pool(uuid4())) == ""
+        assert bench.call("retire_proxy", proxy_id=str(uuid4()), only="") == ""
+        assert bench.call("retire_proxy", proxy_id="", only="", key=bench.keys.pool(uuid4())) == ""

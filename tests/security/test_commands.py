@@ -23,11 +23,14 @@ LOOKING = [
     "lease list --consumer somebody",
     "lease show LEASE",
     "stats",
+    "export --pool POOL --show-secrets",
+    "sync - --pool POOL --dry-run --max-retired 100 --json",
 ]
 CHANGING = [
     "pool create POOL --exist-ok",
     "pool create another",
     "import - --pool POOL",
+    "sync - --pool another --json",
     "proxy add 192.0.2.1:80 --pool POOL",
     "proxy set-status PROXY slow",
     "lease release LEASE",
@@ -59,7 +62,7 @@ def run(world: World, role: str, line: str) -> Result:
     }
     words = [names.get(word, word) for word in line.split()]
     # So that their proxies are not those of the world's pool.
-    stdin = "198.51.100.7:80\n" if "import" in words else None
+    stdin = "198.51.100.7:80\n" if "-" in words else None
     return CliRunner().invoke(app, [*words, "--url", url_of(world.url, role)], input=stdin)
 
 
