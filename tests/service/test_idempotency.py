@@ -158,6 +158,8 @@ def test_a_key_that_cannot_be_one_is_422(leaser: httpx.Client, service: Service,
     assert refused.errors and refused.errors[0].parameter == "Idempotency-Key"
 
 
-@pytest.mark.parametrize("key", ["x" * 255, '"a quoted one"', "22adecd3-8327-4f08-a010-c43999d79528"])
+@pytest.mark.parametrize(
+    "key", ["x" * 255, '"a quoted one"', "22adecd3-8327-4f08-a010-c43999d79528"]
+)
 def test_usual_keys_will_do(leaser: httpx.Client, service: Service, key: str) -> None:
     assert ask(leaser, key, pool_id=service.pool(1)).status_code == 201
