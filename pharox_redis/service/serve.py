@@ -57,8 +57,8 @@ def listen(settings: ServiceSettings) -> socket.socket:
     except OSError as error:
         made.close()
         raise CannotServeError(
-            f"Cannot listen on {host} port {port} ({error.strerror}): --port, or "
-            f"{ENV_PREFIX}LISTEN_PORT."
+            f"Cannot listen on {host} port {port} ({error.strerror}): --host and --port, or "
+            f"{ENV_PREFIX}LISTEN_HOST and {ENV_PREFIX}LISTEN_PORT."
         ) from None
     made.set_inheritable(True)
     return made

@@ -22,7 +22,7 @@ LARGEST = 2_000
 def service(valkey_url: str) -> Iterator[Service]:
     """A service with small limits."""
     with serving(
-        valkey_url, max_body_bytes=LARGEST, max_bulk_bytes=LARGEST * 2, body_seconds=0.3
+        valkey_url, max_body_bytes=LARGEST, max_bulk_bytes=LARGEST * 2, body_seconds=1.0
     ) as running:
         yield running
 

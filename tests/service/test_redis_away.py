@@ -40,7 +40,7 @@ def test_stopped_and_started(caplog: pytest.LogCaptureFixture) -> None:
             ):
                 problem(reply, 503)
                 assert reply.headers["retry-after"]
-                assert reply.elapsed.total_seconds() < 2
+                assert reply.elapsed.total_seconds() < 5
             assert client.get("/healthz").status_code == 200
             server.restart()
             wait_for(lambda: client.get("/readyz").status_code == 200)
@@ -63,7 +63,7 @@ def test_silent() -> None:
                 began = time.monotonic()
                 problem(client.post("/v1/leases/", json=body), 503)
                 problem(client.get("/readyz"), 503)
-                assert time.monotonic() - began < 4
+                assert time.monotonic() - began < 8
             finally:
                 os.kill(server.pid, signal.SIGCONT)
             wait_for(lambda: client.get("/readyz").status_code == 200)
@@ -91,7 +91,7 @@ def test_many_requests_while_it_is_silent_do_not_queue_up(valkey_url: str) -> No
         finally:
             os.kill(server.pid, signal.SIGCONT)
         assert [reply.status_code for reply in replies] == [503] * 20
-        assert max(reply.elapsed.total_seconds() for reply in replies) < 5
+        assert max(reply.elapsed.total_seconds() for reply in replies) < 8
         wait_for(lambda: not service.active(pool_id))
 
 

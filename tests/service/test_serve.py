@@ -187,7 +187,7 @@ def test_without_keys_it_binds_to_this_machine_only() -> None:
         ([], {"PHAROX_REDIS_SWEEP_SECONDS": "often"}, "PHAROX_REDIS_SWEEP_SECONDS"),
         (["--url", "redis://u:s3cret@h:x"], {}, "PHAROX_REDIS_URL"),
         (["--prefix", "{x}"], {}, "PHAROX_REDIS_PREFIX"),
-        (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
+        (["--host", "192.0.2.1"], {"PHAROX_REDIS_API_KEYS": KEYS}, "PHAROX_REDIS_LISTEN_HOST"),
         (["--embedded", "--url", "redis://localhost"], {}, "--url"),
         (["--new-key", "a b"], {}, "name"),
         (["--new-key", "a", "--role", "boss"], {}, "role"),
