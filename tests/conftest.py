@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import fakeredis
+import hypothesis
 import pytest
 import redis
 
@@ -35,6 +36,10 @@ TARGETS = ["fake", *REAL_TARGETS]
 # What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
 # test has the marker ``async_on_redis``. The suite's time is the reason.
 ASYNC_TARGETS = ["fake", "valkey"]
+
+# How long an example takes tells of the machine, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 StorageFactory = Callable[..., AnyStorage]
 
