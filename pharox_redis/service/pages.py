@@ -1,8 +1,9 @@
 """What a browser asks for: the dashboard, and the page with the API's documentation.
 
 The dashboard's files (``dashboard/``) are read once, at the start; each has an ETag. Its policy
-allows nothing but them and this service. The documentation is Swagger UI, which comes from a CDN:
-its policy allows that one package, and that page may talk to this service only.
+allows nothing but them and this service. The documentation is Swagger UI, as the package
+``fastapi_offline`` brings it along: people type API keys there, and nothing of that page comes from
+elsewhere either.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,11 +35,11 @@ DASHBOARD_POLICY: Final = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _DOCS_POLICY: Final = (
-    "default-src 'none'; script-src {cdn} '{script}'; style-src {cdn} 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self' '{script}'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_SWAGGER: Final = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
+_SWAGGER: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 
 class _File(NamedTuple):
@@ -46,33 +49,25 @@ class _File(NamedTuple):
 
 def add_dashboard(app: FastAPI) -> None:
     """Serve the dashboard's files: ``/`` and ``/dashboard/<file>``; without files nothing."""
-    files = {
-        path.name: _read(path)
-        for path in sorted(DASHBOARD.glob("*"))
-        if path.suffix in _KINDS and path.is_file()
-    }
+    for path in sorted(DASHBOARD.glob("*")):
+        if path.suffix in _KINDS and path.is_file():
+            _serve(app, "/" if path.name == INDEX else f"/dashboard/{path.name}", _read(path))
 
+
+def _serve(app: FastAPI, path: str, file: _File) -> None:
     async def serve(request: Request) -> Response:
-        file = files[request.path_params.get("name", INDEX)]
         etags = request.headers.get("if-none-match", "")
         if file.headers["ETag"] in (each.strip() for each in etags.split(",")):
             return Response(status_code=304, headers=file.headers)
         return Response(file.body, headers=file.headers)
 
-    for name in files:
-        path = "/" if name == INDEX else f"/dashboard/{name}"
-
-        async def one(request: Request, name: str = name) -> Response:
-            request.path_params["name"] = name
-            return await serve(request)
-
-        app.router.routes.append(Route(path, one, methods=["GET"], include_in_schema=False))
+    app.router.routes.append(Route(path, serve, methods=["GET"], include_in_schema=False))
 
 
-def _read(path: Path) -> _File:
+def _read(path: Traversable) -> _File:
     body = path.read_bytes()
     headers = {
-        "Content-Type": _KINDS[path.suffix],
+        "Content-Type": _KINDS[Path(path.name).suffix],
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         # Kept, but asked for each time: an upgrade shows at once.
         "Cache-Control": "no-cache",
@@ -82,19 +77,21 @@ def _read(path: Path) -> _File:
 
 
 def add_docs(app: FastAPI, openapi_url: str) -> None:
-    """Serve Swagger UI at ``/docs``."""
+    """Serve Swagger UI at ``/docs``, and its files below."""
+    for name in _SWAGGER:
+        _serve(app, f"/docs/{name}", _read(files("fastapi_offline") / "static" / name))
     page = get_swagger_ui_html(
         # Relative, so that it works below whatever path a proxy in front puts it.
         openapi_url=openapi_url.lstrip("/"),
         title="pharox-redis",
-        swagger_js_url=f"{_SWAGGER}swagger-ui-bundle.js",
-        swagger_css_url=f"{_SWAGGER}swagger-ui.css",
+        swagger_js_url=f"docs/{_SWAGGER[0]}",
+        swagger_css_url=f"docs/{_SWAGGER[1]}",
         swagger_favicon_url="dashboard/favicon.svg",
     )
     body = bytes(page.body)
     (script,) = re.findall(rb"<script>(.*?)</script>", body, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
-    policy = _DOCS_POLICY.format(cdn=_SWAGGER, script=f"sha256-{digest}")
+    policy = _DOCS_POLICY.format(script=f"sha256-{digest}")
 
     async def docs(_: Request) -> Response:
         headers = {"Content-Security-Policy": policy}

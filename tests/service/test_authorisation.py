@@ -23,6 +23,8 @@ TABLE: dict[tuple[str, str], Role | None] = {
     ("GET", "/readyz"): OPEN,
     ("GET", "/openapi.json"): OPEN,
     ("GET", "/docs"): OPEN,
+    ("GET", "/docs/swagger-ui-bundle.js"): OPEN,
+    ("GET", "/docs/swagger-ui.css"): OPEN,
     ("GET", "/metrics"): READ,
     ("GET", "/v1/overview"): READ,
     ("GET", "/v1/whoami"): READ,
