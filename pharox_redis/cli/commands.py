@@ -6,6 +6,7 @@ import typer
 
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
+from pharox_redis.cli.doctor_command import doctor
 from pharox_redis.cli.import_command import import_proxies
 from pharox_redis.cli.stats_command import stats
 
@@ -20,5 +21,6 @@ app = typer.Typer(
 )
 app.command("import")(import_proxies)
 app.command("stats")(stats)
+app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("bench")(bench)

@@ -8,6 +8,6 @@ other, ``kinds.py`` has the words for all that can be found, ``findings.py`` cou
 from pharox_redis.doctor.data_checks import DataChecks
 from pharox_redis.doctor.findings import Diagnosis, Finding, Level
 from pharox_redis.doctor.kinds import KINDS
+from pharox_redis.doctor.server_checks import ServerChecks
 
-
-__all__ = ["KINDS", "DataChecks", "Diagnosis", "Finding", "Level"]
+__all__ = ["KINDS", "DataChecks", "Diagnosis", "Finding", "Level", "ServerChecks"]

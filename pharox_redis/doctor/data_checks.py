@@ -106,11 +106,11 @@ class DataChecks:
     def _ref(self, tag: str) -> PoolRef:
         return self._context.pool_ref(pool_of_tag(tag))
 
-    def _run(self, flow: Callable[[bool], Flow[T]]) -> T:
-        """A flow's result. Full memory ends the mending, not the check."""
+    def _run(self, flow: Callable[..., Flow[T]], *args: Any) -> T:
+        """The result of a flow of an audit. Full memory ends the mending, not the check."""
         if self._repair:
             try:
-                return self._driver.run(flow(True))
+                return self._driver.run(flow(self._context, *args, True))
             except StorageFullError as error:
                 self._repair = False
                 self._diagnosis.add(
@@ -122,7 +122,7 @@ class DataChecks:
                         f"Give it more memory, then run doctor --repair again. ({error})",
                     )
                 )
-        return self._driver.run(flow(False))
+        return self._driver.run(flow(self._context, *args, False))
 
     def _note(self, where: str, found: Iterable[Found]) -> None:
         for each in found:
@@ -141,9 +141,7 @@ class DataChecks:
         tag = self._context.tag(ref.id)
         known = self._states.get(tag)
         if known is None:
-            known, found = self._run(
-                lambda repair: auditing.audit_pool(self._context, ref, [], repair)
-            )
+            known, found = self._run(auditing.audit_pool, ref, [])
             self._states[tag] = known
             if known == "live":
                 with suppress(PoolNotFoundError):
@@ -155,12 +153,14 @@ class DataChecks:
             self._note(self._where(ref), found)
         return known
 
-    def _audit(self, ref: PoolRef, what: Callable[..., Flow[list[Found]]], items: list[str]) -> None:
+    def _audit(
+        self, ref: PoolRef, what: Callable[..., Flow[list[Found]]], items: list[str]
+    ) -> None:
         """Have a script judge items of a pool that is there."""
         if items and self._state(ref) == "live":
             # A pool may be deleted while we look at it.
             with suppress(PoolNotFoundError):
-                found = self._run(lambda repair: what(self._context, ref, items, repair))
+                found = self._run(what, ref, items)
                 self._note(self._where(ref), found)
 
     def _members(self, kind: str, key: str) -> Iterator[list[Any]]:
@@ -205,11 +205,7 @@ class DataChecks:
 
     def _look_at_names(self, ref: PoolRef, suffixes: list[str]) -> None:
         for chunk in _chunks(suffixes, _AT_ONCE):
-            _, found = self._run(
-                lambda repair, names=chunk: auditing.audit_pool(
-                    self._context, ref, names, repair
-                )
-            )
+            _, found = self._run(auditing.audit_pool, ref, chunk)
             self._note(self._where(ref), found)
 
     def _look_at_index(self, ref: PoolRef, consumer: str) -> None:
@@ -277,7 +273,7 @@ class DataChecks:
         for page in self._scan_typed("SSCAN", f"{key}:extra"):
             for chunk in _chunks(page, _AT_ONCE):
                 self._audit(ref, auditing.audit_proxies, chunk)
-        found = self._run(lambda repair: auditing.audit_name(self._context, ref, repair))
+        found = self._run(auditing.audit_name, ref)
         self._note(self._where(ref), found)
 
     def _look_at_listed(self, ref: PoolRef) -> None:
@@ -319,13 +315,9 @@ class DataChecks:
             return
         time.sleep(_SECOND_LOOK)
         for void in names[:_SUSPECTS]:
-            found = self._run(lambda repair, v=void: auditing.clear_name(context, v, repair))
-            self._note("pools", found)
+            self._note("pools", self._run(auditing.clear_name, void))
         for bucket, void in suspects:
-            found = self._run(
-                lambda repair, b=bucket, v=void: auditing.clear_entry(context, b, v, repair)
-            )
-            self._note("directory", found)
+            self._note("directory", self._run(auditing.clear_entry, bucket, void))
 
 
 def _name_of(ctx: Context, ref: PoolRef) -> Flow[str]:

@@ -79,7 +79,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "document-lost": Kind(
         Level.REQUIRED,
-        "A proxy's document (host, port, credentials) is lost: it is leased, and nobody can use it.",
+        "A proxy's document (host, port, credentials) is lost: it is leased, and of no use.",
         _SAVE,
     ),
     "proxy-unreadable": Kind(
@@ -118,8 +118,10 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "wrong-latency": Kind(Level.ADVISED, "A proxy's latency is unreadable.", _REPAIR),
     "wrong-idle": Kind(
-        Level.ADVISED, "A proxy is in the set of those not active, or not, against its status: "
-        "the pool's figures are wrong.", _REPAIR,
+        Level.ADVISED,
+        "A proxy is in the set of those not active, or not, against its status: "
+        "the pool's figures are wrong.",
+        _REPAIR,
     ),
     "wrong-reserved": Kind(
         Level.ADVISED,
@@ -174,9 +176,7 @@ KINDS: Final[dict[str, Kind]] = {
         "A view is not in the list of those in use, or the list names one that is not there.",
         _REPAIR,
     ),
-    "strange-view": Kind(
-        Level.ADVISED, "A view that no registry names takes up memory.", _REPAIR
-    ),
+    "strange-view": Kind(Level.ADVISED, "A view that no registry names takes up memory.", _REPAIR),
     # -- leases
     "wrong-hold": Kind(
         Level.REQUIRED,
@@ -240,9 +240,7 @@ KINDS: Final[dict[str, Kind]] = {
         " any pool.",
         "Nothing, or run doctor --repair: it is released.",
     ),
-    "no-entry": Kind(
-        Level.REQUIRED, "A proxy cannot be found by its id.", _REPAIR
-    ),
+    "no-entry": Kind(Level.REQUIRED, "A proxy cannot be found by its id.", _REPAIR),
     "two-pools": Kind(
         Level.REQUIRED,
         "A proxy is in two pools, and found by its id in the other.",

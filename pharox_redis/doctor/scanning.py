@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from redis.cluster import RedisCluster
-
+from pharox_redis.doctor.nodes import masters
 from pharox_redis.drivers import text
 from pharox_redis.keys import Keys, pool_of_tag, pool_tag
 
@@ -52,15 +51,10 @@ def parse_key(key: str, keys: Keys) -> PoolKey | str | None:
 
 def scan_keys(client: Any, pattern: str) -> Iterator[list[str]]:
     """The keys of every master that fit a pattern, a page at a time."""
-    nodes = client.get_primaries() if isinstance(client, RedisCluster) else [None]
-    for node in nodes:
-        where = {} if node is None else {"target_nodes": node}
+    for _, node in masters(client):
         cursor = 0
         while True:
-            reply = client.scan(cursor, match=pattern, count=_COUNT, **where)
-            cursor, page = reply
-            if isinstance(cursor, dict):  # of a Cluster: by node
-                (cursor,) = cursor.values()
+            cursor, page = node.scan(cursor, match=pattern, count=_COUNT)
             yield text(page)
             if cursor == 0:
                 break

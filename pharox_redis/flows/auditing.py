@@ -107,9 +107,7 @@ def audit_leases(
 
 
 def _founds(told: list[list[str]]) -> list[Found]:
-    return [
-        Found(kind, subject, detail, bool(mended)) for kind, subject, detail, mended in told
-    ]
+    return [Found(kind, subject, detail, bool(mended)) for kind, subject, detail, mended in told]
 
 
 # -- directories -------------------------------------------------------------------------------
@@ -134,8 +132,8 @@ def audit_entries(
     """Whether the directory leads to these proxies of a pool. Two trips, more for each that it does
     not lead to.
 
-    An entry is claimed before a proxy is listed and released after it is hidden. So it is wrong only
-    if the proxy was listed before the first look and is after the second by the same number.
+    An entry is claimed before a proxy is listed and released after it is hidden. So it is wrong
+    only if the proxy was listed before the first look and is after the second by the same number.
     """
     tag, found = ctx.tag(ref.id), list[Found]()
     before = yield from numbers_of(ctx, ref, ids)

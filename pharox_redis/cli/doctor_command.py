@@ -1,0 +1,104 @@
+"""``pharox-redis doctor``: what is wrong with the server and with the data, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from redis.exceptions import NoPermissionError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
+from pharox_redis.cli.output import describe, error_console, printable, result_console
+from pharox_redis.doctor import DataChecks, Diagnosis, Finding, Level, ServerChecks
+from pharox_redis.doctor.data_checks import Progress as Told
+from pharox_redis.doctor.report import Looked, as_json, lines
+from pharox_redis.errors import StorageAccessError
+
+EXIT_UNKNOWN = 4
+EXIT_STANDING = 5
+
+
+def doctor(
+    url: UrlOption = DEFAULT_URL,
+    prefix: PrefixOption = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Recompute what can be recomputed, each thing in one atomic step, while leases go"
+            " on. No live lease ends.",
+        ),
+    ] = False,
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="NAME", help="Look at this pool only."),
+    ] = None,
+    as_document: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check the server and the data, and say what is wrong and what to do.
+
+    Safe on pools in use: what is told was wrong at one moment, not a lease half given. Exits with 0
+    if all is well (or was mended), 5 if something stays wrong, 1 if the server fails.
+    """
+    diagnosis = Diagnosis()
+    with storage_for(url, prefix) as opened, _progress() as progress:
+        storage: Any = opened
+        pool_id = None
+        if pool is not None:
+            known = storage.get_pool_by_name(pool)
+            if known is None:
+                error_console().print(f"Error: there is no pool {printable(pool)}.")
+                raise typer.Exit(EXIT_UNKNOWN)
+            pool_id = known.id
+        ServerChecks(storage.client, storage.settings, diagnosis).check()
+        checks = DataChecks(
+            storage.client, storage.settings, diagnosis, repair=repair, progress=progress
+        )
+        try:
+            if pool_id is None:
+                checks.check_all()
+            else:
+                checks.check_pool(pool_id)
+        except (NoPermissionError, StorageAccessError) as error:
+            diagnosis.add(
+                Finding(
+                    "data",
+                    "unread-data",
+                    Level.ADVISED,
+                    f"The data could not be read to the end: {describe(error)}",
+                    "Run doctor as an operator (docs/security.md).",
+                )
+            )
+    looked = Looked(checks.pools, checks.proxies, repair)
+    if as_document:
+        typer.echo(json.dumps(as_json(diagnosis, looked), indent=2))
+    else:
+        for line in lines(diagnosis, looked, shown=printable):
+            result_console().print(line)
+    if diagnosis.standing:
+        raise typer.Exit(EXIT_STANDING)
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    """A bar on a terminal: keys looked at, then each pool's proxies."""
+    console = error_console()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("server", total=None)
+
+        def told(stage: str, done: int, total: int | None) -> None:
+            bar.update(task, description=printable(stage), completed=done, total=total)
+
+        yield told
