@@ -132,10 +132,11 @@ local function audit_lease(tail)
   local listed = redis.call('ZSCORE', index, tail)
   local until_ms = math.max(lease.until_ms, lease.expires)
   local missing = not listed or tonumber(listed) < lease.expires
-  if missing or redis.call('PEXPIRETIME', index) < lease.expires then
+  local ends = redis.call('PEXPIRETIME', index)
+  if missing or ends >= 0 and ends < lease.expires then
     if mending then
       redis.call('ZADD', index, missing and string.format('%.0f', until_ms) or listed, tail)
-      if redis.call('PEXPIRETIME', index) < until_ms then
+      if ends < until_ms then
         redis.call('PEXPIREAT', index, string.format('%.0f', until_ms))
       end
     end

@@ -58,9 +58,11 @@ for at = items, #ARGV do
   local id, from = string.match(item, '^(.*) >(%d+)$')
   local owner, n = string.match(item, '^(.*):(.-)$')
   if owner then
-    local number = tonumber(n)
-    if redis.call('SISMEMBER', pool .. ':extra', item) == 1 and (not string.find(n, '^[1-9]%d*$')
-        or number < 2 or number > leases_of(pool, {id = owner, claim = true})) then
+    local number, kind = tonumber(n), redis.call('TYPE', pool .. ':held:' .. owner)
+    kind = type(kind) == 'table' and kind.ok or kind
+    if (kind == 'zset' or kind == 'none') and redis.call('SISMEMBER', pool .. ':extra', item) == 1
+        and (not string.find(n, '^[1-9]%d*$') or number < 2
+          or number > leases_of(pool, {id = owner, claim = true})) then
       if mending then
         redis.call('SREM', pool .. ':extra', item)
       end

@@ -34,9 +34,9 @@ TARGETS = ["fake", *REAL_TARGETS]
 # What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
 # test has the marker ``async_on_redis``. The suite's time is the reason.
 ASYNC_TARGETS = ["fake", "valkey"]
-# The first are about scripts and keys, which a storage is only there to make; in aio a blocking one
-# looks on.
-ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/")
+# The first and the last are about scripts and keys, which a storage is only there to make; in aio a
+# blocking one looks on.
+ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/", "tests/doctor/")
 
 StorageFactory = Callable[..., AnyStorage]
 

@@ -37,7 +37,7 @@ from pharox_redis.doctor.scanning import (
     scan_members,
 )
 from pharox_redis.drivers import SyncDriver
-from pharox_redis.errors import StorageFullError
+from pharox_redis.errors import CorruptRecordError, StorageFullError
 from pharox_redis.flows import Context, Flow, auditing
 from pharox_redis.flows.auditing import Found, Void
 from pharox_redis.flows.base import Command, PoolRef
@@ -51,7 +51,6 @@ Progress = Callable[[str, int, int | None], None]
 
 _AT_ONCE = 200
 _SUSPECTS = 10_000
-_SECOND_LOOK = 1.0  # seconds
 
 
 class DataChecks:
@@ -65,15 +64,19 @@ class DataChecks:
         *,
         repair: bool = False,
         progress: Progress = lambda stage, done, total: None,
+        second_look: float = 1.0,
     ) -> None:
+        """``second_look`` is how many seconds a directory's entry must stay wrong to count."""
         self._client = client
         self._driver = SyncDriver(client)
         self._context = Context(settings, Proxy)
         self._diagnosis = diagnosis
         self._repair = repair
         self._progress = progress
+        self._second_look = second_look
         self._states: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._buckets: set[str] = set()
         self.proxies = 0
         """How many proxies were looked at."""
         self.pools = 0
@@ -159,9 +162,13 @@ class DataChecks:
         """Have a script judge items of a pool that is there."""
         if items and self._state(ref) == "live":
             # A pool may be deleted while we look at it.
-            with suppress(PoolNotFoundError):
+            try:
                 found = self._run(what, ref, items)
-                self._note(self._where(ref), found)
+            except PoolNotFoundError:
+                return
+            except CorruptRecordError as error:
+                found = [Found("not-checked", items[0], str(error), False)]
+            self._note(self._where(ref), found)
 
     def _members(self, kind: str, key: str) -> Iterator[list[Any]]:
         return scan_members(self._client, kind, key)
@@ -178,6 +185,8 @@ class DataChecks:
                     self._note("keys", [Found("strange-key", key, "", False)])
                 elif isinstance(parsed, PoolKey):
                     groups[parsed.tag].append(parsed)
+                elif parsed not in ("pools", "consumers"):
+                    self._buckets.add(key)
             for tag, found in groups.items():
                 self._look_at_keys(self._ref(tag), found)
             looked += len(page)
@@ -301,8 +310,7 @@ class DataChecks:
             for chunk in _chunks(page, _AT_ONCE):
                 names += self._driver.run(auditing.suspect_names(context, chunk))
         suspects: list[tuple[str, Void]] = []
-        for number in range(1024):
-            bucket = f"{keys.root}:proxies:{number:03x}"
+        for number, bucket in enumerate(sorted(self._buckets), 1):
             for page in self._scan_typed("HSCAN", bucket):
                 for chunk in _chunks(page, _AT_ONCE):
                     if len(suspects) < _SUSPECTS:
@@ -310,10 +318,10 @@ class DataChecks:
                             auditing.suspect_entries(context, bucket, chunk, skipped)
                         )
                         suspects += [(bucket, void) for void in found]
-            self._progress("directories", number + 1, 1024)
+            self._progress("directories", number, len(self._buckets))
         if not names and not suspects:
             return
-        time.sleep(_SECOND_LOOK)
+        time.sleep(self._second_look)
         for void in names[:_SUSPECTS]:
             self._note("pools", self._run(auditing.clear_name, void))
         for bucket, void in suspects:

@@ -75,7 +75,7 @@ KINDS: Final[dict[str, Kind]] = {
         Level.REQUIRED,
         "What a proxy is (status, limit, what filters look at) is lost: it is listed, and cannot"
         " be leased.",
-        _SAVE,
+        "Run doctor --repair; then save the proxy again under its id, or delete it.",
     ),
     "document-lost": Kind(
         Level.REQUIRED,

@@ -277,6 +277,10 @@ def audit_name(ctx: Context, ref: PoolRef, repair: bool) -> Flow[list[Found]]:
         return []
     if (yield GET_POOL(ref.key))[:2] != ["pool", name]:
         return []
+    if entry and _readable(entry):
+        other = ctx.pool_ref(parse_tag(entry, f"of pool name {name!r}"))
+        if (yield GET_POOL(other.key))[:2] == ["pool", name]:
+            return [Found("name-taken", name, entry, False)]
     if not repair:
         return [Found("no-name", name, entry or "none", False)]
     if entry and not _readable(entry):
