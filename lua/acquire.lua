@@ -91,6 +91,8 @@ if state[2] and not record and token == '' and wanted == ''
     id = nil
   elseif cursor == '*' then
     if rank == 'inf' and not want_stats then
+      --- @include "note_miss"
+      note_miss(pool)
       return {'none', false}
     end
   elseif selector ~= 'f' or tonumber(rank) > tonumber(cursor) then

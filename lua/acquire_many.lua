@@ -193,4 +193,11 @@ for at = ids, #ARGV do
 end
 catch_up(later)
 note_use(ask)
+if #reply > 3 then
+  -- The first was counted when it was granted.
+  redis.call('HINCRBY', pool, 'got', #reply - 3)
+elseif #reply == 2 and reply[1] == -1 then
+  --- @include "note_miss"
+  note_miss(pool)
+end
 return reply

@@ -12,7 +12,8 @@
 --   document      the record's JSON, opaque here
 --   latency       reachable latency in ms (an integer), "" if not reachable or unknown
 --   bound         records kept, at least 1
---   status        the new status, "" to leave status and last check alone
+--   status        the new status, "" to leave status and last check alone; a retired proxy keeps
+--                 its own
 --   checked_us    time of the check in us, "" likewise
 -- RETURNS
 --   {document, fields, leases} of the proxy
@@ -67,6 +68,9 @@ if not known then
     redis.call('HSET', key, 'ms', latency)
   end
   if status ~= '' then
+    if redis.call('SISMEMBER', pool .. ':retired', proxy_id) == 1 then
+      status = proxy.status
+    end
     redis.call('HSET', key, 'st', status, 'chk', checked_us,
       'rev', string.format('%.0f', tonumber(proxy.raw[11]) + 1))
   end

@@ -82,6 +82,10 @@ if not proxy then
     return redis.error_reply('PHAROX_ARGUMENT ' .. token)
   end
   note_use(ask)
+  if outcome == 'none' then
+    --- @include "note_miss"
+    note_miss(pool)
+  end
   return {outcome}
 end
 local id, moved = proxy.id, selector == 'r' and 'r' or ''

@@ -6,7 +6,8 @@
 --   after         insertion number of the last proxy seen, "0" at first
 --   limit         1 to 500
 -- RETURNS
---   {insertion number to go on from, "" at the end; {proxy_id, document, fields, leases}...}
+--   {insertion number to go on from, "" at the end; {proxy_id, document, fields, leases,
+--    latency in ms | "", 1 if it is retired else 0}...}
 -- ERRORS
 --   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
@@ -36,11 +37,13 @@ end
 local page = redis.call('ZRANGEBYSCORE', pool .. ':proxies', '(' .. after, '+inf', 'WITHSCORES',
   'LIMIT', 0, count)
 local reply = {#page == 2 * count and page[#page] or ''}
+local any_retired = redis.call('EXISTS', pool .. ':retired') == 1
 for i = 1, #page, 2 do
   local proxy = read_proxy(pool, page[i])
   if proxy then
     reply[#reply + 1] = {page[i], redis.call('GET', pool .. ':doc:' .. page[i]), proxy.raw,
-      leases_of(pool, proxy)}
+      leases_of(pool, proxy), proxy.latency or '',
+      any_retired and redis.call('SISMEMBER', pool .. ':retired', page[i]) or 0}
   end
 end
 return reply

@@ -87,8 +87,8 @@ end
 if redis.call('EXISTS', pool .. ':proxies', pool .. ':gone') > 0 then
   return 0
 end
-for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'extra', 'idle', 'reserved', 'gone',
-    'proxies'}) do
+for _, name in ipairs({'views', 'used', 'expiry', 'claims', 'extra', 'idle', 'reserved', 'retired',
+    'gone', 'proxies'}) do
   redis.call('UNLINK', pool .. ':' .. name)
 end
 if final == '1' then

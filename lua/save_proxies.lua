@@ -1,8 +1,8 @@
 -- save_proxies: insert or overwrite proxies, as many of those given as fit in a chunk.
 --
 -- Guarantees: live state (leases, claims, latency, rounds, insertion number) of a known proxy is
--- never touched; every registered view is right afterwards; all proxies are checked before the
--- first write, and a proxy is written whole.
+-- never touched; every registered view is right afterwards; one that was retired is not any more;
+-- all proxies are checked before the first write, and a proxy is written whole.
 --
 -- KEYS
 --   pool          the pool's hash; every other key is under its tag
@@ -52,6 +52,8 @@ for at = items, last, width do
     return redis.error_reply('PHAROX_ARGUMENT ' .. ARGV[at])
   end
 end
+
+local any_retired = redis.call('EXISTS', pool .. ':retired') == 1
 
 local function save(at, views)
   local id, expected = ARGV[at], ARGV[at + 1]
@@ -110,6 +112,9 @@ local function save(at, views)
     redis.call('HSET', key, 'views', proxy.views)
   end
   note_status(pool, proxy, load)
+  if any_retired then
+    redis.call('SREM', pool .. ':retired', id)
+  end
   return nil
 end
 

@@ -8,7 +8,8 @@
 -- ARGV
 --   limits        "chunk_us view_bound view_idle_ms"
 -- RETURNS
---   {leases ended (claims do not count), 1 if more is due else 0}
+--   {leases ended (claims do not count), 1 if more is due else 0, retired proxies that nobody holds
+--    any more (a few of them; see retire_proxy)...}
 -- ERRORS
 --   PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
@@ -36,6 +37,7 @@ if not chunk_us then
   return redis.error_reply('PHAROX_ARGUMENT limits')
 end
 local watch, ended, items, more = start_watch(us), 0, 0, nil
+local reply = {0, 0}
 repeat
   local leases
   leases, more = sweep_due(pool, ms, 50)
@@ -47,5 +49,11 @@ if not more then
   if gone then
     purge_proxy(pool, gone, ms, 50)
   end
+  for _, id in ipairs(redis.call('SRANDMEMBER', pool .. ':retired', 10)) do
+    if redis.call('EXISTS', pool .. ':held:' .. id) == 0 then
+      reply[#reply + 1] = id
+    end
+  end
 end
-return {ended, more and 1 or 0}
+reply[1], reply[2] = ended, more and 1 or 0
+return reply

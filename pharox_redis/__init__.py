@@ -8,6 +8,7 @@ from pharox_redis.aio import AsyncRedisStorage
 from pharox_redis.aio_manager import AsyncRedisProxyManager
 from pharox_redis.errors import (
     CorruptRecordError,
+    IdempotencyConflictError,
     InvalidProxyError,
     InvalidUrlError,
     LeaseConflictError,
@@ -25,7 +26,14 @@ from pharox_redis.errors import (
     UnsupportedServerError,
 )
 from pharox_redis.manager import RedisProxyManager
-from pharox_redis.models import ProxyLease, new_lease_id
+from pharox_redis.models import (
+    LeasePage,
+    PoolFigures,
+    ProxyLease,
+    ProxyPage,
+    ProxyState,
+    new_lease_id,
+)
 from pharox_redis.settings import Settings
 from pharox_redis.storage import RedisStorage
 
@@ -35,16 +43,21 @@ __all__ = [
     "AsyncRedisProxyManager",
     "AsyncRedisStorage",
     "CorruptRecordError",
+    "IdempotencyConflictError",
     "InvalidProxyError",
     "InvalidUrlError",
     "LeaseConflictError",
     "LeaseIdError",
+    "LeasePage",
     "NotReplicatedError",
     "PharoxRedisError",
+    "PoolFigures",
     "PoolNameTakenError",
     "PredicateScanLimitError",
     "ProxyLease",
+    "ProxyPage",
     "ProxyPoolConflictError",
+    "ProxyState",
     "RedisProxyManager",
     "RedisStorage",
     "Settings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -17,6 +17,7 @@ from pharox.models import (
     ProxyFilters,
     ProxyHealthRecord,
     ProxyPool,
+    ProxyStatus,
     SelectorStrategy,
 )
 from pharox.storage import IAsyncStorage
@@ -24,10 +25,20 @@ from redis.asyncio.cluster import RedisCluster
 
 from pharox_redis.connecting import connect_async
 from pharox_redis.drivers import AsyncDriver
-from pharox_redis.flows import Context, batches, directory, health, leases, leasing, pools
+from pharox_redis.flows import (
+    Context,
+    batches,
+    directory,
+    health,
+    leases,
+    leasing,
+    observing,
+    once,
+    pools,
+)
 from pharox_redis.flows import proxies as proxy_flows
 from pharox_redis.flows.base import to_the_end
-from pharox_redis.models import ProxyLease
+from pharox_redis.models import LeasePage, PoolFigures, ProxyLease, ProxyPage
 from pharox_redis.settings import Settings
 
 
@@ -184,6 +195,33 @@ class AsyncRedisStorage(IAsyncStorage):
             )
         )
 
+    async def acquire_once(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        key: bytes,
+        fingerprint: str,
+        keep_seconds: float,
+    ) -> Lease | None:
+        """As :meth:`RedisStorage.acquire_once`."""
+        return await self._run(
+            once.acquire_once(
+                self._context,
+                pool_name,
+                consumer_name,
+                duration_seconds,
+                filters,
+                selector,
+                key,
+                fingerprint,
+                keep_seconds,
+            )
+        )
+
     async def find_available_proxy(
         self,
         pool_name: str,
@@ -217,9 +255,19 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.get_lease`."""
         return await self._run(leases.get_lease(self._context, lease_id))
 
+    async def end_lease(self, lease_id: UUID | str) -> Lease | None:
+        """As :meth:`RedisStorage.end_lease`."""
+        return await self._run(leases.end_lease(self._context, lease_id))
+
     async def list_leases(self, consumer_id: UUID | str | None = None) -> list[Lease]:
         """As :meth:`RedisStorage.list_leases`."""
         return await self._run(leases.list_leases(self._context, consumer_id))
+
+    async def page_leases(
+        self, pool_id: UUID | str, *, after: str = "", limit: int = 200
+    ) -> LeasePage:
+        """As :meth:`RedisStorage.page_leases`."""
+        return await self._run(observing.page_leases(self._context, pool_id, after, limit))
 
     # -- consumers -----------------------------------------------------------------------------
 
@@ -230,6 +278,10 @@ class AsyncRedisStorage(IAsyncStorage):
     async def add_consumer(self, consumer: Consumer) -> None:
         """As :meth:`RedisStorage.add_consumer`."""
         await self._run(directory.add_consumer(self._context, consumer))
+
+    async def consumer_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """As :meth:`RedisStorage.consumer_names`."""
+        return await self._run(observing.consumer_names(self._context, ids))
 
     # -- pools ---------------------------------------------------------------------------------
 
@@ -265,6 +317,14 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.get_pool_stats`."""
         return await self._run(pools.get_pool_stats(self._context, pool_name))
 
+    async def list_pool_figures(self) -> list[PoolFigures]:
+        """As :meth:`RedisStorage.list_pool_figures`."""
+        return await self._run(observing.list_figures(self._context))
+
+    async def get_pool_figures(self, pool_id: UUID | str) -> PoolFigures:
+        """As :meth:`RedisStorage.get_pool_figures`."""
+        return await self._run(observing.get_figures(self._context, pool_id))
+
     # -- proxies -------------------------------------------------------------------------------
 
     async def save_proxy(self, proxy: Proxy) -> None:
@@ -294,6 +354,20 @@ class AsyncRedisStorage(IAsyncStorage):
     async def delete_proxy(self, proxy_id: UUID | str) -> None:
         """As :meth:`RedisStorage.delete_proxy`."""
         await self._run(proxy_flows.delete_proxy(self._context, proxy_id))
+
+    async def page_proxies(
+        self, pool_id: UUID | str, *, after: str = "", limit: int = 200
+    ) -> ProxyPage:
+        """As :meth:`RedisStorage.page_proxies`."""
+        return await self._run(observing.page_proxies(self._context, pool_id, after, limit))
+
+    async def set_proxy_status(self, proxy_id: UUID | str, status: ProxyStatus) -> Proxy:
+        """As :meth:`RedisStorage.set_proxy_status`."""
+        return await self._run(proxy_flows.set_status(self._context, proxy_id, status))
+
+    async def retire_proxy(self, proxy_id: UUID | str) -> bool:
+        """As :meth:`RedisStorage.retire_proxy`."""
+        return await self._run(proxy_flows.retire(self._context, proxy_id))
 
     # -- health --------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from pharox.models import (
 from pydantic import ValidationError
 
 from pharox_redis.errors import CorruptRecordError, InvalidProxyError
-from pharox_redis.models import ProxyLease, construct_lease, uuid_of
+from pharox_redis.models import PoolFigures, ProxyLease, construct_lease, uuid_of
 from pharox_redis.privacy import Undecoded, with_private_credentials
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -273,6 +273,26 @@ def decode_stats(pool_name: str, figures: Sequence[int]) -> PoolStatsSnapshot:
         available_proxies=available,
         leased_proxies=leased,
         total_leases=leases,
+    )
+
+
+def decode_figures(pool_id: UUID, reply: Sequence[Any]) -> PoolFigures:
+    """A pool with its figures. Raises ``CorruptRecordError``."""
+    name, document, at, figures, views, acquired, missed, reclaimed = reply
+    total, active, available, leased, leases = figures
+    return PoolFigures(
+        pool=decode_pool(pool_id, name, document),
+        at=from_millis(at),
+        total_proxies=total,
+        active_proxies=active,
+        available_proxies=available,
+        saturated_proxies=max(0, active - available),
+        leased_proxies=leased,
+        total_leases=leases,
+        views=views,
+        acquired=acquired,
+        missed=missed,
+        reclaimed=reclaimed,
     )
 
 

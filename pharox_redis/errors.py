@@ -56,6 +56,10 @@ class LeaseIdError(InvalidLeaseError):
     """The lease id is not one of this pool; make it with ``new_lease_id``."""
 
 
+class IdempotencyConflictError(InvalidLeaseError):
+    """The key was used for another request; a new request needs a new key."""
+
+
 class PredicateScanLimitError(PharoxRedisError):
     """A predicate refused more proxies than ``predicate_scan_limit`` allows to test."""
 

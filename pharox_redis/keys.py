@@ -143,6 +143,14 @@ class Keys:
         """string: the pool must not come to have the name of this mark. TTL: an hour."""
         return f"{self.pool(pool_id)}:fence:{mark}"
 
+    def retired(self, pool_id: UUID) -> str:
+        """set: proxies to be deleted when nobody holds them any more. No TTL."""
+        return f"{self.pool(pool_id)}:retired"
+
+    def once(self, pool_id: UUID, tail: str) -> str:
+        """string: the request that a lease was granted to, by its id's tail. TTL: the caller's."""
+        return f"{self.pool(pool_id)}:once:{tail}"
+
     def gone(self, pool_id: UUID) -> str:
         """set: proxies whose delete is under way. No TTL."""
         return f"{self.pool(pool_id)}:gone"

@@ -6,13 +6,14 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from pharox.exceptions import ProxyNotFoundError
-from pharox.models import Lease, Proxy
-from pydantic import PrivateAttr
+from pharox.models import Lease, Proxy, ProxyPool
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from pharox_redis.keys import lease_prefix
 from pharox_redis.privacy import forget_details
@@ -49,6 +50,55 @@ class ProxyLease(Lease):
                 forget_details(error, outer)
                 raise
         return self._proxy
+
+
+class PoolFigures(BaseModel):
+    """A pool and its figures at one moment of the server's clock.
+
+    ``saturated_proxies`` are active and have as many leases as they may; ``views`` are those of
+    filters. ``acquired``, ``missed`` (an acquire or a find that found nothing free) and
+    ``reclaimed`` (leases that ran out and were swept) count what all clients did since the pool was
+    made: the difference of two readings by that of their ``at`` is a rate. What a predicate refused
+    is not missed. Figures count a lease that ran out until it is swept.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pool: ProxyPool
+    at: datetime
+    total_proxies: int
+    active_proxies: int
+    available_proxies: int
+    saturated_proxies: int
+    leased_proxies: int
+    total_leases: int
+    views: int
+    acquired: int
+    missed: int
+    reclaimed: int
+
+
+class ProxyState(NamedTuple):
+    """A proxy and what is known of it beyond its model: the latest latency at which it was
+    reachable, in ms, and whether it is retired (see ``retire_proxy``)."""
+
+    proxy: Proxy
+    latency_ms: int | None
+    retired: bool
+
+
+class ProxyPage(NamedTuple):
+    """Some proxies of a pool, and the ``after`` of those that follow: "" at the end."""
+
+    proxies: list[ProxyState]
+    next: str
+
+
+class LeasePage(NamedTuple):
+    """Some leases of a pool, and the ``after`` of those that follow: "" at the end."""
+
+    leases: list[Lease]
+    next: str
 
 
 def new_lease_id(pool_id: UUID, seed: bytes | None = None) -> UUID:

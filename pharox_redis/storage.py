@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -17,6 +17,7 @@ from pharox.models import (
     ProxyFilters,
     ProxyHealthRecord,
     ProxyPool,
+    ProxyStatus,
     SelectorStrategy,
 )
 from pharox.storage import IStorage
@@ -24,9 +25,19 @@ from redis.cluster import RedisCluster
 
 from pharox_redis.connecting import connect
 from pharox_redis.drivers import SyncDriver
-from pharox_redis.flows import Context, batches, directory, health, leases, leasing, pools
+from pharox_redis.flows import (
+    Context,
+    batches,
+    directory,
+    health,
+    leases,
+    leasing,
+    observing,
+    once,
+    pools,
+)
 from pharox_redis.flows import proxies as proxy_flows
-from pharox_redis.models import ProxyLease
+from pharox_redis.models import LeasePage, PoolFigures, ProxyLease, ProxyPage
 from pharox_redis.settings import Settings
 
 
@@ -189,6 +200,43 @@ class RedisStorage(IStorage):
             )
         )
 
+    def acquire_once(
+        self,
+        pool_name: str,
+        consumer_name: str,
+        duration_seconds: float,
+        filters: ProxyFilters | None = None,
+        selector: SelectorStrategy | None = None,
+        *,
+        key: bytes,
+        fingerprint: str,
+        keep_seconds: float,
+    ) -> Lease | None:
+        """Lease once for a key: who repeats the request gets the same lease, also after it ended.
+
+        For requests that come with an idempotency key. ``key`` names the request, in this pool, to
+        all clients; ``fingerprint`` (ASCII letters and digits, such as a hex digest) says what it
+        asks for, and another one under the same key is refused. The key is known for
+        ``keep_seconds``, and at least as long as the lease's record. While nothing is free the
+        result is None, and the next try under the key may have a lease. Four trips, or two for a
+        lease that was granted before; that is a ``ProxyLease`` only when it is granted.
+
+        Raises ``IdempotencyConflictError``, ``ValueError``, and what :meth:`acquire_lease` raises.
+        """
+        return self._run(
+            once.acquire_once(
+                self._context,
+                pool_name,
+                consumer_name,
+                duration_seconds,
+                filters,
+                selector,
+                key,
+                fingerprint,
+                keep_seconds,
+            )
+        )
+
     def find_available_proxy(
         self,
         pool_name: str,
@@ -231,9 +279,24 @@ class RedisStorage(IStorage):
         """A lease, for ``lease_retention`` after its end too; None if unknown. One trip, O(1)."""
         return self._run(leases.get_lease(self._context, lease_id))
 
+    def end_lease(self, lease_id: UUID | str) -> Lease | None:
+        """Release a lease by its id alone; the lease as it is then, None if it is unknown.
+
+        One that is over is left as it is. One trip. O(log n).
+        """
+        return self._run(leases.end_lease(self._context, lease_id))
+
     def list_leases(self, consumer_id: UUID | str | None = None) -> list[Lease]:
         """All active leases, or one consumer's with the ended ones that can still be read. O(n)."""
         return self._run(leases.list_leases(self._context, consumer_id))
+
+    def page_leases(self, pool_id: UUID | str, *, after: str = "", limit: int = 200) -> LeasePage:
+        """Some of a pool's active leases, soonest to expire first; ``after`` is the last page's
+        ``next``. One trip, O(limit), at most 500; a page may have fewer though more follow.
+
+        Raises ``PoolNotFoundError``, and ``ValueError`` for what cannot be used.
+        """
+        return self._run(observing.page_leases(self._context, pool_id, after, limit))
 
     # -- consumers -----------------------------------------------------------------------------
 
@@ -244,6 +307,13 @@ class RedisStorage(IStorage):
     def add_consumer(self, consumer: Consumer) -> None:
         """Register a consumer. A known name keeps its id, which is written into ``consumer``."""
         self._run(directory.add_consumer(self._context, consumer))
+
+    def consumer_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """The names of consumers by their ids; ids that nobody has are left out.
+
+        No trip for those this client knows, else up to one for every thousand consumers.
+        """
+        return self._run(observing.consumer_names(self._context, ids))
 
     # -- pools ---------------------------------------------------------------------------------
 
@@ -287,6 +357,14 @@ class RedisStorage(IStorage):
         """A pool's figures, None if there is no such pool. One trip, O(log n)."""
         return self._run(pools.get_pool_stats(self._context, pool_name))
 
+    def list_pool_figures(self) -> list[PoolFigures]:
+        """Every pool with its figures, by name. Two trips, O(log n) for each pool."""
+        return self._run(observing.list_figures(self._context))
+
+    def get_pool_figures(self, pool_id: UUID | str) -> PoolFigures:
+        """A pool with its figures. One trip. Raises ``PoolNotFoundError``."""
+        return self._run(observing.get_figures(self._context, pool_id))
+
     # -- proxies -------------------------------------------------------------------------------
 
     def save_proxy(self, proxy: Proxy) -> None:
@@ -321,6 +399,31 @@ class RedisStorage(IStorage):
     def delete_proxy(self, proxy_id: UUID | str) -> None:
         """Delete a proxy; its leases end. Raises ``ProxyNotFoundError``. O(leases * log n)."""
         self._run(proxy_flows.delete_proxy(self._context, proxy_id))
+
+    def page_proxies(self, pool_id: UUID | str, *, after: str = "", limit: int = 200) -> ProxyPage:
+        """Some of a pool's proxies in insertion order; ``after`` is the last page's ``next``.
+
+        One trip, O(limit), at most 500. Raises ``PoolNotFoundError``, and ``ValueError`` for what
+        cannot be used.
+        """
+        return self._run(observing.page_proxies(self._context, pool_id, after, limit))
+
+    def set_proxy_status(self, proxy_id: UUID | str, status: ProxyStatus) -> Proxy:
+        """Give a proxy another status and leave all else as it is; its leases go on. Two trips.
+
+        Raises ``ProxyNotFoundError``, and ``ValueError`` for what is no status.
+        """
+        return self._run(proxy_flows.set_status(self._context, proxy_id, status))
+
+    def retire_proxy(self, proxy_id: UUID | str) -> bool:
+        """Delete a proxy without ending a lease: now if nobody holds it (True), else when the last
+        lease is over (False).
+
+        Until then it is inactive, whatever health checks say, and no other lease is granted on it;
+        the sweep that finds it free deletes it. Saved again, or made active, it is not retired any
+        more. Four trips. Raises ``ProxyNotFoundError``.
+        """
+        return self._run(proxy_flows.retire(self._context, proxy_id))
 
     # -- health --------------------------------------------------------------------------------
 

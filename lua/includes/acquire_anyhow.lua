@@ -41,6 +41,8 @@ local function acquire_anyhow(pool, ms, us, state, record, lease, asked)
   local outcome = load
   if outcome == 'none' then
     note_use(ask)
+    --- @include "note_miss"
+    note_miss(pool)
     local figures = false
     if asked.want_stats then
       --- @include "pool_stats"

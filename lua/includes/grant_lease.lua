@@ -3,7 +3,8 @@
 -- the end of its retention, the consumer's index at least as long as its longest record, and an
 -- eighth of a span longer: then most leases find it long enough. With `moved` "r" the lease is a
 -- selection by round_robin. A batch, whose leases differ in nothing but their ids, passes `later`
--- for all but its first, and catches up at its end; whether the proxy is parked by that is returned.
+-- for all but its first, catches up at its end, and counts those in the pool's `got`; whether the
+-- proxy is parked by that is returned.
 -- O(log n) in each view of the proxy.
 local function grant_lease(pool, proxy, load, lease, moved, later)
   local id, proxy_id, expires = lease.id, proxy.id, lease.expires
@@ -31,6 +32,9 @@ local function grant_lease(pool, proxy, load, lease, moved, later)
         redis.call('ZREM', index, unpack(past))
       end
     end
+  end
+  if not later then
+    redis.call('HINCRBY', pool, 'got', 1)
   end
   if moved == 'r' then
     --- @include "select_round"

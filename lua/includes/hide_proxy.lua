@@ -17,6 +17,7 @@ local function hide_proxy(pool, id)
   end
   redis.call('SREM', pool .. ':idle', id)
   redis.call('SREM', pool .. ':reserved', id)
+  redis.call('SREM', pool .. ':retired', id)
   redis.call('HSET', pool .. ':proxy:' .. id, 'gone', '1')
   redis.call('SADD', pool .. ':gone', id)
   return true

@@ -1,5 +1,6 @@
--- End up to `limit` leases and claims that are over at `ms`. Returns how many were leases, and
--- whether more may be due. A lease's record needs no change: its end is written in it. O(limit log n).
+-- End up to `limit` leases and claims that are over at `ms`. Returns how many were leases (the
+-- pool's `swept` counts them), and whether more may be due. A lease's record needs no change: its
+-- end is written in it. O(limit log n).
 local function sweep_due(pool, ms, limit)
   local due = redis.call('ZRANGEBYSCORE', pool .. ':expiry', '-inf', ms, 'LIMIT', 0, limit)
   if #due == 0 then
@@ -13,6 +14,9 @@ local function sweep_due(pool, ms, limit)
     if string.sub(holder, 1, 1) ~= '!' then
       leases = leases + 1
     end
+  end
+  if leases > 0 then
+    redis.call('HINCRBY', pool, 'swept', leases)
   end
   return leases, #due == limit
 end

@@ -34,6 +34,7 @@ PrefixOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--prefix",
+        envvar="PHAROX_REDIS_PREFIX",
         metavar="TEXT",
         help="What the keys begin with, if other than the library's default.",
         show_default=False,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 
+import typer
+from pydantic_core import to_json
 from rich.console import Console
 
+from pharox_redis.cli.exits import FAILED
 from pharox_redis.errors import without_quotations
 
 _USER_INFO = re.compile(r"//.*@", re.DOTALL)
@@ -19,6 +23,30 @@ def result_console() -> Console:
 def error_console() -> Console:
     """Return the console for progress, warnings and errors."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on stdout: plain values, pydantic models and what they hold."""
+    typer.echo(to_json(value).decode())
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Go on if ``yes``, or if the person at the terminal says so.
+
+    Raises
+    ------
+        typer.Exit: With `FAILED`, for any other answer.
+        typer.BadParameter: There is nobody to ask.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(
+            f"{question} There is no terminal to answer at; --yes says it beforehand."
+        )
+    if not typer.confirm(question, err=True):
+        error_console().print("Nothing was changed.")
+        raise typer.Exit(FAILED)
 
 
 def mask_url(url: str) -> str:

@@ -39,6 +39,8 @@ def text(reply: Any) -> Any:
             else (item if type(item) is int or item is None else text(item))
             for item in reply
         ]
+    if isinstance(reply, tuple):
+        return [text(item) for item in reply]  # redis-py's own form of a SCAN's reply
     if isinstance(reply, dict):
         return {text(key): text(value) for key, value in reply.items()}
     return reply

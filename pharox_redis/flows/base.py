@@ -164,6 +164,8 @@ class Context:
         self.callers = Callers()
         self.pools: Bounded[str, PoolRef] = Bounded(10_000)
         self.consumers: Bounded[str, str] = Bounded(10_000)
+        # Names by id, of consumers that others named.
+        self.holders: Bounded[str, str] = Bounded(10_000)
         self.warned: Bounded[str, bool] = Bounded(1_000)
         self._filters: Bounded[tuple[str, str, str], tuple[float, float]] = Bounded(10_000)
 

@@ -10,13 +10,16 @@ from pharox.exceptions import PharoxError
 from pharox.models import Lease, PoolStatsSnapshot
 
 from pharox_redis.codec import decode_lease, decode_stats
+from pharox_redis.errors import StorageAccessError
 from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_turns
 from pharox_redis.flows.confirming import RELEASE
 from pharox_redis.flows.directory import all_pools, parse_tag
-from pharox_redis.flows.pools import parse_uuid
+from pharox_redis.flows.pools import parse_uuid, swap
+from pharox_redis.flows.proxies import retire_proxy
 from pharox_redis.keys import lease_prefix, lease_tail
 from pharox_redis.scripts import Call, load
 
+END_LEASE = load("end_lease")
 GET_LEASE = load("get_lease")
 LIST_LEASES = load("list_leases")
 SWEEP = load("sweep")
@@ -58,6 +61,7 @@ def sweep_all(ctx: Context) -> Flow[int]:
     """End every lease that is over, in every pool; how many leases that were.
 
     One trip for all pools this client knows, with the directory; one more for those it did not.
+    Retired proxies that nobody holds any more are deleted on the way.
     An error of one pool is raised after all others were swept.
     """
     known = {ref.id: ref for _, ref in ctx.pools.items()}
@@ -83,8 +87,9 @@ def sweep_all(ctx: Context) -> Flow[int]:
             if isinstance(reply, PharoxError):
                 failed.append(reply)
                 continue
-            ended, unfinished = reply
+            ended, unfinished, *free = reply
             total += ended
+            yield from _delete_retired(ctx, ref, free)
             if unfinished:
                 left.append(ref)
         more = (yield [SWEEP(ref.key, limits=ctx.limits) for ref in left]) if left else []
@@ -92,6 +97,20 @@ def sweep_all(ctx: Context) -> Flow[int]:
     if failed:
         raise failed[0]
     return total
+
+
+def _delete_retired(ctx: Context, ref: PoolRef, ids: Sequence[str]) -> Flow[None]:
+    """Finish what `retire` began. A scraper may sweep, but not change the directory: it leaves that
+    to others, and must not hide a proxy that it cannot delete."""
+    for proxy_id in ids:
+        key = ctx.keys.directory(proxy_id)
+        entry = yield Command(("HGET", key, proxy_id))
+        try:
+            yield swap(key, proxy_id, entry or "", entry or "")
+        except StorageAccessError:
+            return None
+        yield from retire_proxy(ctx, ref, proxy_id)
+    return None
 
 
 def get_lease(ctx: Context, lease_id: UUID | str) -> Flow[Lease | None]:
@@ -102,6 +121,24 @@ def get_lease(ctx: Context, lease_id: UUID | str) -> Flow[Lease | None]:
     text = str(known)
     for ref in (yield from _pools_of_lease(ctx, text)):
         reply = yield GET_LEASE(ref.key, lease_id=lease_tail(text))
+        if reply:
+            _, *row, name = reply
+            found: Lease = decode_lease(Lease, ref.id, name, text, *row)
+            return found
+    return None
+
+
+def end_lease(ctx: Context, lease_id: UUID | str) -> Flow[Lease | None]:
+    """Release a lease by its id alone; the lease as it is then, None if it is unknown.
+
+    One trip when its pool is cached, else two. A lease that is over is left as it is.
+    """
+    known = parse_uuid(lease_id)
+    if known is None:
+        return None
+    text = str(known)
+    for ref in (yield from _pools_of_lease(ctx, text)):
+        reply = yield END_LEASE(ref.key, lease_id=lease_tail(text), retention_ms=ctx.retention_ms)
         if reply:
             _, *row, name = reply
             found: Lease = decode_lease(Lease, ref.id, name, text, *row)
@@ -131,13 +168,14 @@ def list_leases(ctx: Context, consumer_id: UUID | str | None) -> Flow[list[Lease
         read = [(ref, page) for (ref, _), page in zip(todo, checked(pages), strict=True)]
         found += yield from in_turns(
             ((ref, name, row) for ref, (_, name, *rows) in read for row in rows),
-            lambda each: _decode_row(*each),
+            lambda each: decode_row(*each),
         )
         todo = [(ref, page[0]) for ref, page in read if page[0]]
     return found
 
 
-def _decode_row(ref: PoolRef, name: str, row: list[Any]) -> Lease:
+def decode_row(ref: PoolRef, name: str, row: Sequence[Any]) -> Lease:
+    """A lease from a row of ``list_leases``."""
     tail, *rest = row
     found: Lease = decode_lease(Lease, ref.id, name, ref.lease_id(tail), *rest)
     return found

@@ -5,6 +5,8 @@ can be stored), then the directory entries of new proxies are claimed, then the 
 in chunks, then the entries are looked at once more. A known proxy is written over the revision
 that was read, so that fields others wrote survive; a stale one is read again.
 
+Retire: one that somebody holds is made inactive, and deleted by the sweep after its last lease.
+
 Delete: hide, release the directory entry, purge in chunks. Whoever meets a hidden proxy finishes
 its delete in that order; each claim of an entry carries a number of its own, so that the release of
 an earlier one does not take it away. A void entry of another pool is taken over only after that
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
-from pharox.models import Proxy
+from pharox.models import Proxy, ProxyStatus
 
 from pharox_redis.codec import REVISION, decode_proxy, encode_proxy, merge_document
 from pharox_redis.errors import InvalidProxyError, PoolMismatchError, ProxyPoolConflictError
@@ -32,7 +34,9 @@ GET_PROXIES = load("get_proxies")
 HIDE_PROXY = load("hide_proxy")
 LIST_PROXIES = load("list_proxies")
 PURGE_PROXY = load("purge_proxy")
+RETIRE_PROXY = load("retire_proxy")
 SAVE_PROXIES = load("save_proxies")
+SET_STATUS = load("set_status")
 
 _READ_AT_ONCE = 200
 _SAVE_AT_ONCE = 50
@@ -63,7 +67,7 @@ def get_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[Proxy]:
     if known is not None and ref is not None:
         (reply,) = yield GET_PROXIES(ref.key, str(known))
         if isinstance(reply, list):
-            return _decode(ctx, ref, str(known), reply)
+            return decode_listed(ctx, ref, [str(known), *reply])
     raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
 
 
@@ -86,12 +90,13 @@ def list_proxies(ctx: Context, pool_id: UUID | str) -> Flow[list[Proxy]]:
             after, *page = yield LIST_PROXIES(ref.key, after=after, limit=_READ_AT_ONCE)
         except PoolMismatchError:
             raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.") from None
-        found += yield from in_turns(page, lambda row: _decode(ctx, ref, row[0], row[1:]))
+        found += yield from in_turns(page, lambda row: decode_listed(ctx, ref, row))
     return found
 
 
-def _decode(ctx: Context, ref: PoolRef, proxy_id: str, row: Sequence[Any]) -> Proxy:
-    document, fields, leases = row
+def decode_listed(ctx: Context, ref: PoolRef, row: Sequence[Any]) -> Proxy:
+    """A proxy from a row of ``list_proxies``."""
+    proxy_id, document, fields, leases, *_ = row
     return decode_proxy(ctx.proxy_model, ref.id, proxy_id, document, fields, leases)
 
 
@@ -261,6 +266,26 @@ def _write(
     return again
 
 
+# -- status ------------------------------------------------------------------------------------
+
+
+def set_status(ctx: Context, proxy_id: UUID | str, status: ProxyStatus | str) -> Flow[Proxy]:
+    """Give a proxy another status; its leases go on. Two trips.
+
+    Raises ``ProxyNotFoundError``, and ``ValueError`` for what is no status.
+    """
+    wanted, known = ProxyStatus(status), parse_uuid(proxy_id)
+    ref = (yield from pool_of_proxy(ctx, known)) if known else None
+    if ref is not None:
+        try:
+            reply = yield SET_STATUS(ref.key, proxy_id=str(known), status=wanted.value)
+        except ProxyNotFoundError:
+            pass
+        else:
+            return decode_listed(ctx, ref, [str(known), *reply])
+    raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
+
+
 # -- deleting ----------------------------------------------------------------------------------
 
 
@@ -271,15 +296,43 @@ def delete_proxy(ctx: Context, proxy_id: UUID | str) -> Flow[None]:
     """
     known = parse_uuid(proxy_id)
     text = str(known)
-    directory = ctx.keys.directory(text)
-    entry = (yield Command(("HGET", directory, text))) if known else None
+    entry = (yield Command(("HGET", ctx.keys.directory(text), text))) if known else None
     if entry:
         ref = ctx.pool_ref(parse_tag(entry, f"of proxy {text}"))
         if (yield HIDE_PROXY(ref.key, proxy_id=text)):
-            yield swap(directory, text, entry, "")
-            yield from _purge(ctx, ref, text)
+            yield from _finish(ctx, ref, text, entry)
             return None
     raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
+
+
+def retire(ctx: Context, proxy_id: UUID | str) -> Flow[bool]:
+    """Delete a proxy once nobody holds it: now (True), else when its leases are over (False).
+
+    Until then it is inactive: its leases go on, no other is granted, and the sweep after the last
+    one's end deletes it. Four trips. Raises ``ProxyNotFoundError``.
+    """
+    known = parse_uuid(proxy_id)
+    ref = (yield from pool_of_proxy(ctx, known)) if known else None
+    said = (yield from retire_proxy(ctx, ref, str(known))) if ref is not None else ""
+    if not said:
+        raise ProxyNotFoundError(f"Proxy with ID {proxy_id} not found.")
+    return said == "hidden"
+
+
+def retire_proxy(ctx: Context, ref: PoolRef, proxy_id: str) -> Flow[str]:
+    """As `retire`, of a proxy of this pool; what the script said of it."""
+    entry = yield Command(("HGET", ctx.keys.directory(proxy_id), proxy_id))
+    said: str = yield RETIRE_PROXY(ref.key, proxy_id=proxy_id)
+    if said == "hidden":
+        yield from _finish(ctx, ref, proxy_id, entry or "")
+    return said
+
+
+def _finish(ctx: Context, ref: PoolRef, proxy_id: str, entry: str) -> Flow[None]:
+    """The rest of a delete, of a proxy that is hidden: ``entry`` was read before."""
+    if names(entry, ctx.tag(ref.id)):
+        yield swap(ctx.keys.directory(proxy_id), proxy_id, entry, "")
+    yield from _purge(ctx, ref, proxy_id)
 
 
 def _purge(ctx: Context, ref: PoolRef, proxy_id: str) -> Flow[None]:

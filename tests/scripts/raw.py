@@ -34,13 +34,20 @@ UNREADABLE = ["", "x", "[", "null", "1", '"="', "true", '["=",', "[" * 2000, '["
 Snapshot = dict[str, tuple[str, Any, int]]
 
 
+COUNTERS = ("got", "miss", "swept")
+
+
 def snapshot(client: redis.Redis, prefix: str) -> Snapshot:
-    """Every key of a prefix: its type, its value, and when it expires (-1: never)."""
+    """Every key of a prefix: its type, its value, and when it expires (-1: never). Without a pool's
+    counters, which tell of calls and nothing else: test_pool_figures.py has them."""
     found: Snapshot = {}
     for raw in client.scan_iter(match=f"{prefix}:*", count=1000):
         key = text(raw)
         kind = text(client.type(key))
-        found[key] = (kind, read_key(client, key, kind), client.pexpiretime(key))
+        value = read_key(client, key, kind)
+        if kind == "hash" and key.endswith("}"):
+            value = {name: known for name, known in value.items() if name not in COUNTERS}
+        found[key] = (kind, value, client.pexpiretime(key))
     return found
 
 

@@ -153,6 +153,13 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
         lambda bench: {"name": "other", "mark": "0123456789abcdef", "nonce": "fedcba98"},
     ),
     "fence_proxy": ("fence_proxy", lambda bench: {"proxy_id": bench.id()}),
+    "end_lease": (
+        "end_lease",
+        lambda bench: {
+            "lease_id": next(iter(bench.get("held", bench.id(1)))),
+            "retention_ms": 1000,
+        },
+    ),
     "find": ("find", find),
     "find, filtered": ("find", find_filtered),
     "get_lease": (
@@ -173,11 +180,13 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
         lambda bench: {"consumer": "", "from": "1 x", "limit": 10},
     ),
     "list_proxies": ("list_proxies", lambda bench: {"after": 0, "limit": 10}),
+    "pool_figures": ("pool_figures", lambda bench: {}),
     "purge_pool": ("purge_pool", lambda bench: {"chunk_us": 1000, "final": "1"}),
     "purge_proxy": ("purge_proxy", lambda bench: {"proxy_id": bench.id()}),
     "release": ("release", release),
     "release, void": ("release", release_void),
     "release_many": ("release_many", lambda bench: {"retention_ms": 1000, "chunk_us": 1000}),
+    "retire_proxy": ("retire_proxy", lambda bench: {"proxy_id": bench.id()}),
     "save_pool": (
         "save_pool",
         lambda bench: {
@@ -189,6 +198,7 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
         },
     ),
     "save_proxies": ("save_proxies", lambda bench: {"chunk_us": 1000}),
+    "set_status": ("set_status", lambda bench: {"proxy_id": bench.id(), "status": "banned"}),
     "stats": ("stats", lambda bench: {"pool_name": "pool"}),
     "swap_entry": (
         "swap_entry",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from pharox.models import (
@@ -185,6 +186,12 @@ def look(world: World, storage: RedisStorage) -> None:
     # Found by the directory only: its pool tells that it was deleted.
     _break_off(world, lambda ctx: proxies.delete_proxy(ctx, world.proxies[7].id), 2)
     assert storage.get_proxy_by_id(world.proxies[7].id) is None
+    assert world.storage.retire_proxy(world.lease.proxy_id) is False
+    states = storage.page_proxies(world.pool.id).proxies
+    assert len(states) == len(world.proxies) - 1 and any(state.retired for state in states)
+    world.storage.set_proxy_status(world.lease.proxy_id, ProxyStatus.ACTIVE)
+    names = storage.consumer_names([world.lease.consumer_id])
+    assert list(names.values()) == ["somebody"]
     assert storage.list_health_records(proxy.id)
     assert storage.get_last_health_result(proxy.id) is not None
 
@@ -197,6 +204,9 @@ def look_at_figures(world: World, storage: RedisStorage) -> None:
     assert storage.get_pool_by_name(POOL) is not None
     stats = storage.get_pool_stats(POOL)
     assert stats is not None and stats.total_leases == 1
+    (figures,) = storage.list_pool_figures()
+    assert figures == storage.get_pool_figures(world.pool.id).model_copy(update={"at": figures.at})
+    assert [lease.id for lease in storage.page_leases(world.pool.id).leases] == [world.lease.id]
     assert storage.get_lease(world.lease.id) is not None
     assert [lease.id for lease in storage.list_leases()] == [world.lease.id]
     assert [lease.id for lease in storage.list_leases(world.lease.consumer_id)] == [world.lease.id]
@@ -220,7 +230,12 @@ def operate(world: World, storage: RedisStorage) -> None:
     lease = storage.acquire_lease("renamed", "worker", 30)
     assert lease is not None
     storage.save_proxy(lease.proxy.model_copy(update={"country": "FR"}))
-    storage.delete_proxy(lease.proxy_id)
+    _retire(storage, lease)
+    once: dict[str, Any] = {"key": b"k", "fingerprint": "f", "keep_seconds": 60.0}
+    kept = [storage.acquire_once("renamed", "worker", 30, **once) for _ in range(2)]
+    assert kept[0] is not None and kept[1] is not None and kept[0].id == kept[1].id
+    assert storage.end_lease(kept[0].id) is not None
+    storage.delete_proxy(kept[0].proxy_id)
     # A name and an id whose owners are void are taken over behind a fence.
     _break_off(world, lambda ctx: pools.save_pool(ctx, ProxyPool(name="void")), 2)
     storage.save_pool(ProxyPool(name="void"))
@@ -228,6 +243,15 @@ def operate(world: World, storage: RedisStorage) -> None:
     storage.delete_pool(pool.id)
     assert storage.get_pool_by_name("renamed") is None
     inspect(storage.client)
+
+
+def _retire(storage: RedisStorage, lease: Lease) -> None:
+    """A proxy that is retired while it is leased, and deleted by a sweep."""
+    assert storage.set_proxy_status(lease.proxy_id, ProxyStatus.SLOW).status is ProxyStatus.SLOW
+    assert storage.retire_proxy(lease.proxy_id) is False
+    storage.release_lease(lease)
+    storage.cleanup_expired_leases()
+    assert storage.get_proxy_by_id(lease.proxy_id) is None
 
 
 def inspect(client: redis.Redis) -> None:

@@ -35,6 +35,8 @@ PER_POOL = {
     "extra": "set",
     "idle": "set",
     "reserved": "set",
+    "retired": "set",
+    "once": "string",
     "gone": "set",
     "fence": "string",
     "proxy": "hash",
@@ -93,7 +95,7 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
         assert parts, f"{key} is in no schema"
         tag, name, item = parts[1], parts[2] or "", parts[3]
         assert PER_POOL.get(name) == kind, f"{key} is a {kind}"
-        if name in ("lease", "leases", "fence"):
+        if name in ("lease", "leases", "fence", "once"):
             assert ttl > 0 or ttl == -2, f"{key} has no TTL"
         else:
             assert ttl == PERSISTENT, f"{key} has a TTL of {ttl} ms"
@@ -160,7 +162,7 @@ def check_invariants(storage: RedisStorage, *, limits: bool = True) -> None:
         if "" not in pool.single:
             # A deleted pool: nothing of it may stay but records in their retention.
             left = set(pool.single) | set(pool.many)
-            assert left <= {"lease", "leases", "fence"}, f"deleted pool {tag} left {left}"
+            assert left <= {"lease", "leases", "fence", "once"}, f"deleted pool {tag} left {left}"
             continue
         if "deleting" in pool.single[""]:
             continue
@@ -219,6 +221,8 @@ def check_pool(
     }
     assert single.get("idle", set()) == set(live) - active
     assert single.get("reserved", set()) == free_of_leases - free
+    retired = single.get("retired", set())
+    assert retired <= set(live) - active, "a retired proxy is active, or is none"
     check_views(pool, live, loads)
 
     stats = storage.get_pool_stats(head["name"])
