@@ -10,12 +10,13 @@ local function audit_head(pool, ms, tell, repair)
   end
   for name, wanted in pairs({
     proxies = 'zset', expiry = 'zset', used = 'zset', claims = 'zset', views = 'hash',
-    extra = 'set', idle = 'set', reserved = 'set', gone = 'set',
+    extra = 'set', idle = 'set', reserved = 'set', retired = 'set', gone = 'set',
   }) do
     local kind = redis.call('TYPE', pool .. ':' .. name)
     kind = type(kind) == 'table' and kind.ok or kind
     if kind ~= wanted and kind ~= 'none' then
       local derived = name ~= 'proxies' and name ~= 'expiry' and name ~= 'gone'
+        and name ~= 'retired'
       if repair and derived then
         redis.call('UNLINK', pool .. ':' .. name)
       else
@@ -29,7 +30,7 @@ local function audit_head(pool, ms, tell, repair)
   if not redis.call('HGET', pool, 'doc') then
     tell('pool-document-lost', '', '', false)
   end
-  for _, name in ipairs({'seq', 'rr'}) do
+  for _, name in ipairs({'seq', 'rr', 'got', 'miss', 'swept'}) do
     local number = redis.call('HGET', pool, name)
     if number and not string.find(number, '^%d+$') then
       if repair then

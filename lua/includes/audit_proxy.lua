@@ -19,11 +19,11 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
     'seq', 'rr', 'ms', 'views', 'claim', 'gone')
   local listed = redis.call('ZSCORE', pool .. ':proxies', id)
   local status, revision, hidden = raw[8], raw[11], raw[17]
-  local function mend(command, where, member)
+  local function mend(command, name, member)
     if repair then
-      redis.call(command == 'add' and 'SADD' or 'SREM', pool .. ':' .. where, member)
+      redis.call(command == 'add' and 'SADD' or 'SREM', pool .. ':' .. name, member)
     end
-    tell('wrong-gone', id, where, repair)
+    tell('wrong-gone', id, name, repair)
   end
 
   if hidden then
@@ -31,7 +31,7 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
     if redis.call('SISMEMBER', pool .. ':gone', id) == 0 then
       mend('add', 'gone', id)
     end
-    for _, name in ipairs({'idle', 'reserved'}) do
+    for _, name in ipairs({'idle', 'reserved', 'retired'}) do
       if redis.call('SISMEMBER', pool .. ':' .. name, id) == 1 then
         mend('remove', name, id)
       end
@@ -87,6 +87,12 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
 
   if redis.call('SISMEMBER', pool .. ':gone', id) == 1 then
     mend('remove', 'gone', id)
+  end
+  if status == 'active' and redis.call('SISMEMBER', pool .. ':retired', id) == 1 then
+    if repair then
+      redis.call('SREM', pool .. ':retired', id)
+    end
+    tell('wrong-retired', id, '', repair)
   end
   if not document then
     tell('document-lost', id, '', false)

@@ -3,7 +3,7 @@
 -- cleared away as a delete that was broken off would be, leases and all. `traces` says where the
 -- pool's keys still name it. O(views * log n), and what purge_proxy takes.
 local function audit_rest(pool, id, ms, traces, views, tell, repair)
-  for _, name in ipairs({'gone', 'idle', 'reserved'}) do
+  for _, name in ipairs({'gone', 'idle', 'reserved', 'retired'}) do
     if redis.call('SISMEMBER', pool .. ':' .. name, id) == 1 then
       traces[#traces + 1] = name
     end
@@ -19,6 +19,7 @@ local function audit_rest(pool, id, ms, traces, views, tell, repair)
   if repair then
     redis.call('SREM', pool .. ':idle', id)
     redis.call('SREM', pool .. ':reserved', id)
+    redis.call('SREM', pool .. ':retired', id)
     for _, view in ipairs(views) do
       redis.call('ZREM', pool .. ':view:' .. view.name, id)
     end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -12,14 +11,19 @@ from redis.exceptions import NoPermissionError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.output import describe, error_console, printable, result_console
+from pharox_redis.cli.exits import FINDINGS, NOT_FOUND
+from pharox_redis.cli.options import JsonOption
+from pharox_redis.cli.output import (
+    describe,
+    error_console,
+    print_json,
+    printable,
+    result_console,
+)
 from pharox_redis.doctor import DataChecks, Diagnosis, Finding, Level, ServerChecks
 from pharox_redis.doctor.data_checks import Progress as Told
-from pharox_redis.doctor.report import Looked, as_json, lines
+from pharox_redis.doctor.report import Looked, document, lines
 from pharox_redis.errors import StorageAccessError
-
-EXIT_UNKNOWN = 4
-EXIT_STANDING = 5
 
 
 def doctor(
@@ -37,7 +41,7 @@ def doctor(
         str | None,
         typer.Option("--pool", metavar="NAME", help="Look at this pool only."),
     ] = None,
-    as_document: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the server and the data, and say what is wrong and what to do.
 
@@ -52,7 +56,7 @@ def doctor(
             known = storage.get_pool_by_name(pool)
             if known is None:
                 error_console().print(f"Error: there is no pool {printable(pool)}.")
-                raise typer.Exit(EXIT_UNKNOWN)
+                raise typer.Exit(NOT_FOUND)
             pool_id = known.id
         ServerChecks(storage.client, storage.settings, diagnosis).check()
         checks = DataChecks(
@@ -74,13 +78,13 @@ def doctor(
                 )
             )
     looked = Looked(checks.pools, checks.proxies, repair)
-    if as_document:
-        typer.echo(json.dumps(as_json(diagnosis, looked), indent=2))
+    if as_json:
+        print_json(document(diagnosis, looked))
     else:
         for line in lines(diagnosis, looked, shown=printable):
             result_console().print(line)
     if diagnosis.standing:
-        raise typer.Exit(EXIT_STANDING)
+        raise typer.Exit(FINDINGS)
 
 
 @contextmanager

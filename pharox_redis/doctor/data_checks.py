@@ -208,6 +208,8 @@ class DataChecks:
         for key in keys:
             if key.name == "leases":
                 self._look_at_index(ref, key.item)
+        notes = [key.item for key in keys if key.name == "once"]
+        self._note(self._where(ref), self._run(auditing.audit_notes, ref, notes))
         proxies = {key.item for key in keys if key.name in ("proxy", "doc", "held", "health")}
         self._look_at_unlisted(ref, proxies)
         self._look_at_holds(ref, [key.item for key in keys if key.name == "held"])
@@ -271,7 +273,7 @@ class DataChecks:
         for page in self._scan_typed("ZSCAN", f"{key}:claims"):
             for chunk in _chunks((f"?{member}" for member in page), _AT_ONCE):
                 self._audit(ref, auditing.audit_leases, chunk)
-        for name in ("gone", "idle", "reserved"):
+        for name in ("gone", "idle", "reserved", "retired"):
             for page in self._scan_typed("SSCAN", f"{key}:{name}"):
                 self._look_at_unlisted(ref, page)
         views = [name for page in self._scan_typed("HSCAN", f"{key}:views") for name, _ in page]

@@ -52,7 +52,7 @@ KINDS: Final[dict[str, Kind]] = {
     "wrong-counter": Kind(
         Level.REQUIRED,
         "One of the pool's running numbers is unreadable or behind: new proxies would take places"
-        " of others, or cannot be saved.",
+        " of others, or acquires fail when they are counted.",
         _REPAIR,
     ),
     "wrong-type": Kind(
@@ -135,6 +135,11 @@ KINDS: Final[dict[str, Kind]] = {
         " wrong.",
         _REPAIR,
     ),
+    "wrong-retired": Kind(
+        Level.REQUIRED,
+        "A proxy that is active is marked to be deleted when nobody holds it.",
+        "Run doctor --repair: the mark is taken away.",
+    ),
     "hidden-claim": Kind(
         Level.ADVISED, "A proxy does not show that it has claims: figures are wrong.", _REPAIR
     ),
@@ -212,6 +217,11 @@ KINDS: Final[dict[str, Kind]] = {
         Level.ADVISED,
         "A lease's record has no end, or one before its lease's.",
         "Run doctor --repair: it gets its end.",
+    ),
+    "note-end": Kind(
+        Level.ADVISED,
+        "The note of a request that was made once has no end.",
+        "Run doctor --repair: it is kept for a day more.",
     ),
     "wrong-index": Kind(
         Level.ADVISED,

@@ -16,7 +16,7 @@ class Looked(NamedTuple):
     repair: bool
 
 
-def as_json(diagnosis: Diagnosis, looked: Looked) -> dict[str, Any]:
+def document(diagnosis: Diagnosis, looked: Looked) -> dict[str, Any]:
     """The one document of ``--json``."""
     return {
         "healthy": diagnosis.standing == 0,

@@ -15,20 +15,10 @@ from pharox_redis.drivers import text
 LEASING: Final = frozenset(
     {
         *("evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hincrby", "hmget"),
-        *(
-            "hset",
-            "hsetnx",
-            "hvals",
-            "lpush",
-            "lrange",
-            "ltrim",
-            "mget",
-            "pexpireat",
-            "pexpiretime",
-        ),
-        *("ping", "sadd", "scard", "set", "srandmember", "srem", "time", "unlink", "zadd"),
-        *("zcard", "zcount", "zlexcount", "zrange", "zrangebylex", "zrangebyscore", "zrem"),
-        *("zscore",),
+        *("hset", "hsetnx", "hvals", "lpush", "lrange", "ltrim", "mget", "pexpireat"),
+        *("pexpiretime", "ping", "sadd", "scard", "set", "sismember", "srandmember", "srem"),
+        *("time", "unlink", "zadd", "zcard", "zcount", "zlexcount", "zrange", "zrangebylex"),
+        *("zrangebyscore", "zrem", "zscore"),
     }
 )
 """What whoever leases needs, but for EVAL, which can be done without."""
@@ -36,7 +26,7 @@ LEASING: Final = frozenset(
 OPERATING: Final = frozenset(
     {
         *("config|get", "hkeys", "hlen", "hscan", "info", "llen", "memory|usage", "persist"),
-        *("pttl", "scan", "sismember", "smismember", "sscan", "strlen", "type", "zmscore"),
+        *("pttl", "hscan", "scan", "smismember", "sscan", "strlen", "type", "zmscore"),
         *("zscan",),
     }
 )

@@ -15,9 +15,10 @@ _COUNT = 1000
 _POOL_KEY = re.compile(r"\{([A-Za-z0-9_-]{22})\}(?::(.+))?", re.DOTALL)
 
 # What a pool's keys are called that there are many of, by the name before the second colon.
-MANY = ("proxy", "doc", "held", "health", "view", "lease", "leases", "fence")
+MANY = ("proxy", "doc", "held", "health", "view", "lease", "leases", "fence", "once")
 SINGLE = (
-    *("", "proxies", "views", "used", "expiry", "claims", "extra", "idle", "reserved", "gone"),
+    *("", "proxies", "views", "used", "expiry", "claims", "extra", "idle", "reserved"),
+    *("retired", "gone"),
 )
 
 

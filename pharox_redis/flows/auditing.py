@@ -9,6 +9,7 @@ the steps of a save or a delete that was broken off.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -104,6 +105,22 @@ def audit_leases(
         todo = todo[done:]
         found += _founds(told)
     return found
+
+
+def audit_notes(
+    ctx: Context, ref: PoolRef, tails: Sequence[str], repair: bool
+) -> Flow[list[Found]]:
+    """Notes of requests that were made once (``acquire_once``) and have no end: they get one, a day
+    from now. A trip, two if there are such."""
+    keys = [f"{ref.key}:once:{tail}" for tail in tails]
+    ends = checked((yield [Command(("PTTL", key)) for key in keys])) if keys else []
+    lasting = [tail for tail, ms in zip(tails, ends, strict=True) if ms == -1]
+    if lasting and repair:
+        until = round((time.time() + 86_400) * 1000)
+        checked(
+            (yield [Command(("PEXPIREAT", f"{ref.key}:once:{t}", until, "NX")) for t in lasting])
+        )
+    return [Found("note-end", tail, "", repair) for tail in lasting]
 
 
 def _founds(told: list[list[str]]) -> list[Found]:

@@ -1,4 +1,4 @@
-"""A storage on the embedded server alone, for what is tried on the other servers in the slow run."""
+"""A storage on the embedded server alone; the other servers have their turn in the slow run."""
 
 from __future__ import annotations
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from pharox_redis import RedisStorage
-from pharox_redis.doctor import KINDS, Level
-from pharox_redis.scripts import lua_root
 from tests.doctor.damages import DAMAGES, Damage
 from tests.doctor.world import World, examine, kinds, told
 from tests.scripts.raw import snapshot
