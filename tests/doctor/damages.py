@@ -107,6 +107,12 @@ DAMAGES: dict[str, Damage] = {
     "seq lost": Damage(lambda w: w.client.hdel(w.key, "seq"), "wrong-counter"),
     "seq unreadable": Damage(lambda w: w.client.hset(w.key, "seq", "x"), "wrong-counter"),
     "rr unreadable": Damage(lambda w: w.client.hset(w.key, "rr", "x"), "wrong-counter"),
+    **{
+        f"{name} unreadable": Damage(
+            lambda w, n=name: w.client.hset(w.key, n, "1.5"), "wrong-counter"
+        )
+        for name in ("got", "miss", "swept")
+    },
     "rr lost": Damage(lambda w: w.client.hdel(w.key, "rr"), "wrong-round"),
     "the pool expires": Damage(lambda w: w.client.pexpire(w.key, 900_000), "has-an-end"),
     "the list expires": Damage(lambda w: w.client.pexpire(w.at("proxies"), 900_000), "has-an-end"),
@@ -168,6 +174,12 @@ DAMAGES: dict[str, Damage] = {
     ),
     "reserved of no proxy": Damage(
         lambda w: w.client.sadd(w.at("reserved"), ELSEWHERE), "left-of-a-proxy"
+    ),
+    "retired though active": Damage(
+        lambda w: w.client.sadd(w.at("retired"), str(w.free.id)), "wrong-retired"
+    ),
+    "retired of no proxy": Damage(
+        lambda w: w.client.sadd(w.at("retired"), ELSEWHERE), "left-of-a-proxy"
     ),
     "gone marks a live proxy": Damage(
         lambda w: w.client.sadd(w.at("gone"), str(w.free.id)), "wrong-gone"
@@ -386,6 +398,9 @@ DAMAGES: dict[str, Damage] = {
     "record ends early": Damage(lambda w: w.client.pexpire(w.record(), 60_000), "record-end"),
     "void for ever": Damage(
         lambda w: w.client.set(w.at("lease", "8000-8000-000000000000"), "void"), "record-end"
+    ),
+    "note for ever": Damage(
+        lambda w: w.client.persist(next(w.client.scan_iter(match=w.at("once", "*")))), "note-end"
     ),
     "not in the index": Damage(lambda w: w.client.zrem(w.index(), w.tail()), "wrong-index"),
     "index lost": Damage(lambda w: w.client.delete(w.index()), "wrong-index"),

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
-from pharox_redis import RedisStorage
+import pytest
+import redis
+
+import pharox_redis
+from pharox_redis import RedisStorage, Settings
+from pharox_redis.doctor import KINDS, Level
+from pharox_redis.scripts import lua_root
 from tests.doctor.damages import DAMAGES, Damage
 from tests.doctor.world import World, examine, kinds, told
 from tests.scripts.raw import snapshot
@@ -13,8 +21,8 @@ from tests.support.invariants import check_invariants
 each_damage = pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
 
 
-def found_and_mended(storage: RedisStorage, damage: Damage) -> None:
-    world = World(storage)
+def found_and_mended(world: World, damage: Damage) -> None:
+    storage = world.storage
     damage.plant(world)
     before = snapshot(storage.client, storage.settings.key_prefix)
     found = examine(storage)
@@ -33,12 +41,73 @@ def found_and_mended(storage: RedisStorage, damage: Damage) -> None:
     assert kinds(again) == set(), told(again)
 
 
+Saved = list[tuple[bytes, int, bytes]]
+
+
+@pytest.fixture(scope="module")
+def made(valkey_url: str) -> Iterator[tuple[World, Saved]]:
+    """A world that is made once, and every key of it."""
+    with redis.Redis.from_url(valkey_url) as client:
+        world = World(RedisStorage(client, Settings(key_prefix="doctor", claim_seconds=60)))
+        saved = [
+            (key, client.pexpiretime(key), client.dump(key))
+            for key in client.scan_iter(match="doctor:*", count=1000)
+        ]
+        yield world, saved
+        _clear(world)
+
+
+def _clear(world: World) -> None:
+    for key in list(world.client.scan_iter(match="doctor:*", count=1000)):
+        world.client.unlink(key)
+
+
+@pytest.fixture
+def world(made: tuple[World, Saved]) -> World:
+    """It again, as it was."""
+    world, saved = made
+    _clear(world)
+    for key, until, value in saved:
+        world.client.restore(key, max(until, 0), value, absttl=until > 0)
+    return world
+
+
 @each_damage
-def test_found_and_mended(embedded: RedisStorage, damage: Damage) -> None:
-    found_and_mended(embedded, damage)
+def test_found_and_mended(world: World, damage: Damage) -> None:
+    found_and_mended(world, damage)
 
 
 @pytest.mark.slow
 @each_damage
 def test_found_and_mended_on_every_server(storage: RedisStorage, damage: Damage) -> None:
-    found_and_mended(storage, damage)
+    found_and_mended(World(storage), damage)
+
+
+def test_a_healthy_world_is_told_healthy(world: World) -> None:
+    for repair in (False, True):
+        before = snapshot(world.client, "doctor")
+        found = examine(world.storage, repair=repair)
+        assert found.findings == [], told(found)
+        assert snapshot(world.client, "doctor") == before
+
+
+# Told of what is no damage; tested by themselves.
+OTHERWISE = {"pool-deleting", "unswept", "void-name", "void-entry"}
+
+
+def test_every_kind_is_planted() -> None:
+    assert {damage.kind for damage in DAMAGES.values()} == KINDS.keys() - OTHERWISE
+    assert all(KINDS[kind].level is Level.INFO for kind in OTHERWISE)
+
+
+def test_every_kind_is_told_by_somebody_and_has_words() -> None:
+    text = "".join(path.read_text() for path in lua_root().rglob("*.lua"))
+    flows = Path(pharox_redis.__file__).parent
+    text += (flows / "flows" / "auditing.py").read_text()
+    text += (flows / "doctor" / "data_checks.py").read_text()
+    said = set(re.findall(r"tell(?:_more)?\('([a-z-]+)'|Found\(\s*\"([a-z-]+)\"", text))
+    said = {lua or python for lua, python in said}
+    said |= set(re.findall(r"'(wrong-view)' or '(view-lost)'", text)[0])
+    assert said == KINDS.keys()
+    for kind, (_, wrong, todo) in KINDS.items():
+        assert wrong.endswith(".") and todo.endswith("."), kind

@@ -22,6 +22,7 @@ from pharox_redis.keys import Keys, lease_tail, pool_tag
 from tests.support.builders import make_proxy
 
 GERMAN = ProxyFilters(country="DE")
+AMERICAN = ProxyFilters(country="US")
 
 
 def examine(storage: RedisStorage, *, repair: bool = False, pool: ProxyPool | None = None) -> Any:
@@ -94,6 +95,9 @@ class World:
                 latency_ms=5,
                 protocol=self.free.protocol,
             )
+        )
+        self.storage.acquire_once(
+            "pool", "consumer", 600, AMERICAN, key=b"key", fingerprint="f", keep_seconds=600
         )
         # Any later acquire of this thread would drop it.
         found = self.storage.find_available_proxy("pool")
