@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 import pharox_redis
-from pharox_redis import RedisStorage, Settings
+from pharox_redis import RedisStorage
 from pharox_redis.doctor import KINDS, Level
 from pharox_redis.scripts import lua_root
 from tests.doctor.damages import DAMAGES, Damage
@@ -39,37 +37,6 @@ def found_and_mended(world: World, damage: Damage) -> None:
     check_invariants(storage)
     again = examine(storage)
     assert kinds(again) == set(), told(again)
-
-
-Saved = list[tuple[bytes, int, bytes]]
-
-
-@pytest.fixture(scope="module")
-def made(valkey_url: str) -> Iterator[tuple[World, Saved]]:
-    """A world that is made once, and every key of it."""
-    with redis.Redis.from_url(valkey_url) as client:
-        world = World(RedisStorage(client, Settings(key_prefix="doctor", claim_seconds=60)))
-        saved = [
-            (key, client.pexpiretime(key), client.dump(key))
-            for key in client.scan_iter(match="doctor:*", count=1000)
-        ]
-        yield world, saved
-        _clear(world)
-
-
-def _clear(world: World) -> None:
-    for key in list(world.client.scan_iter(match="doctor:*", count=1000)):
-        world.client.unlink(key)
-
-
-@pytest.fixture
-def world(made: tuple[World, Saved]) -> World:
-    """It again, as it was."""
-    world, saved = made
-    _clear(world)
-    for key, until, value in saved:
-        world.client.restore(key, max(until, 0), value, absttl=until > 0)
-    return world
 
 
 @each_damage
