@@ -10,8 +10,8 @@
 -- ARGV
 --   chunk_us      stop after this long, and after one at least
 --   repair        "1" to mend what can be recomputed
---   items...      "id", proxies that are there or not; "id >n", one of which `extra` is to be
---                 looked at from the n-th lease on; "id:n", a member of `extra`; 200 at most
+--   items...      "=id", proxies that are there or not; "n=id", one of which `extra` is to be
+--                 looked at from the n-th lease on; "+id:n", a member of `extra`; 200 at most
 -- RETURNS
 --   {number of items done, {items to be asked besides...},
 --    {{kind, subject, detail, 1 if it was mended else 0}...},
@@ -54,29 +54,29 @@ local function tell(kind, subject, detail, mended)
 end
 
 for at = items, #ARGV do
-  local item = ARGV[at]
-  local id, from = string.match(item, '^(.*) >(%d+)$')
-  local owner, n = string.match(item, '^(.*):(.-)$')
-  if owner then
-    local number, kind = tonumber(n), redis.call('TYPE', pool .. ':held:' .. owner)
+  local from, id = string.match(ARGV[at], '^(%d*)=(.*)$')
+  local item = string.match(ARGV[at], '^%+(.*)$')
+  if item then
+    local owner, n = string.match(item, '^(.*):(.-)$')
+    owner = owner or ''
+    local number, kind = tonumber(n or nil), redis.call('TYPE', pool .. ':held:' .. owner)
     kind = type(kind) == 'table' and kind.ok or kind
     if (kind == 'zset' or kind == 'none') and redis.call('SISMEMBER', pool .. ':extra', item) == 1
-        and (not string.find(n, '^[1-9]%d*$') or number < 2
+        and (not number or not string.find(n, '^[1-9]%d*$') or number < 2
           or number > leases_of(pool, {id = owner, claim = true})) then
       if mending then
         redis.call('SREM', pool .. ':extra', item)
       end
       tell('wrong-extra', item, 'too many', mending)
     end
-  else
-    id = id or item
-    local raw, more = audit_proxy(pool, id, tonumber(from or 2), ms, views, tell, mending)
-    if raw and not from then
+  elseif id then
+    local raw, more = audit_proxy(pool, id, tonumber(from) or 2, ms, views, tell, mending)
+    if raw and from == '' then
       local document = redis.call('GET', pool .. ':doc:' .. id)
       read[#read + 1] = {id, document, {unpack(raw, 1, 10)}}
     end
     if more then
-      besides[#besides + 1] = string.format('%s >%d', id, more)
+      besides[#besides + 1] = string.format('%d=%s', more, id)
     end
   end
   done, work = done + 1, work + 20 + 2 * #views

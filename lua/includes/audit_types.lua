@@ -11,6 +11,13 @@ local function audit_types(pool, id, tell, repair)
   }
   for _, each in ipairs(found) do
     if type(each[2]) == 'table' then
+      if not string.find(each[2].err, 'WRONGTYPE', 1, true) then
+        -- The caller may not look: that is for the caller to hear.
+        redis.call('HLEN', key)
+        redis.call('STRLEN', doc)
+        redis.call('LLEN', health)
+        redis.call('ZCARD', held)
+      end
       tell('wrong-type', each[1] .. ':' .. id, each[2].err, false)
       well = false
     end

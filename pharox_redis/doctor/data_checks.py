@@ -229,7 +229,7 @@ class DataChecks:
         """Of proxies that something names: those that the list does not have."""
         for chunk in _chunks(ids, _AT_ONCE):
             numbers = self._driver.run(auditing.numbers_of(self._context, ref, chunk))
-            unlisted = [i for i, number in zip(chunk, numbers, strict=True) if number is None]
+            unlisted = [f"={i}" for i, number in zip(chunk, numbers, strict=True) if number is None]
             self._audit(ref, auditing.audit_proxies, unlisted)
 
     def _look_at_holds(self, ref: PoolRef, ids: list[str]) -> None:
@@ -282,7 +282,7 @@ class DataChecks:
                 self._look_at_unlisted(ref, [member for member in page if member != "~"])
         self._look_at_listed(ref)
         for page in self._scan_typed("SSCAN", f"{key}:extra"):
-            for chunk in _chunks(page, _AT_ONCE):
+            for chunk in _chunks((f"+{member}" for member in page), _AT_ONCE):
                 self._audit(ref, auditing.audit_proxies, chunk)
         found = self._run(auditing.audit_name, ref)
         self._note(self._where(ref), found)
@@ -292,7 +292,7 @@ class DataChecks:
         looked = 0
         for page in self._scan_typed("ZSCAN", f"{ref.key}:proxies"):
             for chunk in _chunks(page, _AT_ONCE):
-                self._audit(ref, auditing.audit_proxies, chunk)
+                self._audit(ref, auditing.audit_proxies, [f"={i}" for i in chunk])
                 self._audit(ref, auditing.audit_entries, chunk)
             looked += len(page)
             self.proxies += len(page)

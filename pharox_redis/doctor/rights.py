@@ -42,9 +42,15 @@ for _, name in ipairs(ARGV) do
   for word in string.gmatch(name, '[^|]+') do
     words[#words + 1] = word
   end
+  if name == 'evalsha' then
+    words[#words + 1] = 'x'
+    words[#words + 1] = '1'
+  end
   words[#words + 1] = KEYS[1]
-  words[#words + 1] = '1'
-  words[#words + 1] = '1'
+  if name ~= 'exists' and name ~= 'mget' and name ~= 'unlink' then
+    words[#words + 1] = '1'
+    words[#words + 1] = '1'
+  end
   local known, allowed = pcall(redis.acl_check_cmd, unpack(words))
   if known and not allowed then
     refused[#refused + 1] = name

@@ -224,7 +224,7 @@ RESTS: dict[str, Callable[[Bench], list[str]]] = {
     "acquire_many": lambda bench: [bench.lease_id(), bench.lease_id()],
     "audit_leases": lambda bench: [f"={next(iter(bench.get('held', bench.id(1))))}"],
     "audit_pool": lambda bench: ["view:f0"],
-    "audit_proxies": lambda bench: [bench.id(1)],
+    "audit_proxies": lambda bench: [f"={bench.id(1)}"],
     "release_many": lambda bench: [next(iter(bench.get("held", bench.id(1)))), bench.id(1)],
 }
 
