@@ -9,6 +9,9 @@
 -- fields and the document of a proxy that can be read, and from where to go on if `extra` is not
 -- looked at whole. O(views * log n + leases), up to a thousand leases.
 local function audit_proxy(pool, id, from, ms, views, tell, repair)
+  if id == '~' then
+    views = {} -- no proxy: there it is the sentinel
+  end
   local well, there, document, load = audit_types(pool, id, tell, repair)
   if not well then
     return nil
@@ -54,8 +57,9 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
   end
 
   if not status then
-    if not listed and not revision then
-      local traces = {}
+    -- Of one that is in the list and nowhere else nothing could be saved.
+    if not revision and (not listed or not (there or document or load > 0)) then
+      local traces = {listed and 'proxies' or nil}
       if there then
         traces[1] = 'proxy'
       end

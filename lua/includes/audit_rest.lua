@@ -1,5 +1,5 @@
 --- @include "purge_proxy"
--- What is left of a proxy that does not exist (its hash is gone and it is not listed): told, and
+-- What is left of a proxy that does not exist: told, and
 -- cleared away as a delete that was broken off would be, leases and all. `traces` says where the
 -- pool's keys still name it. O(views * log n), and what purge_proxy takes.
 local function audit_rest(pool, id, ms, traces, views, tell, repair)
@@ -17,6 +17,7 @@ local function audit_rest(pool, id, ms, traces, views, tell, repair)
     return
   end
   if repair then
+    redis.call('ZREM', pool .. ':proxies', id)
     redis.call('SREM', pool .. ':idle', id)
     redis.call('SREM', pool .. ':reserved', id)
     redis.call('SREM', pool .. ':retired', id)

@@ -190,6 +190,9 @@ DAMAGES: dict[str, Damage] = {
     ),
     # -- proxies
     "not listed": Damage(lambda w: w.client.zrem(w.at("proxies"), str(w.free.id)), "not-listed"),
+    "listed and nothing else": Damage(
+        lambda w: w.client.zadd(w.at("proxies"), {ELSEWHERE: 77}), "left-of-a-proxy"
+    ),
     "list lost": Damage(lambda w: w.client.delete(w.at("proxies")), "not-listed"),
     "listed by another number": Damage(
         lambda w: w.client.zadd(w.at("proxies"), {str(w.free.id): 40}), "wrong-number"

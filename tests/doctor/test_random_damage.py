@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from pharox_redis.drivers import text
@@ -82,6 +82,7 @@ def damage(world: World, step: Step) -> None:
 def is_made_whole(world: World, put_back: Callable[[], None], planted: list[Step]) -> None:
     put_back()
     leases = {lease.id for lease in world.storage.list_leases()}
+    note(repr(planted))
     for step in planted:
         damage(world, step)
     mended = examine(world.storage, repair=True)
@@ -92,9 +93,12 @@ def is_made_whole(world: World, put_back: Callable[[], None], planted: list[Step
     assert {lease.id for lease in world.storage.list_leases()} == leases, "a live lease is lost"
 
 
+# Shrinking takes minutes here: a failure shows what was planted as it is.
 quickly = settings(
     max_examples=60,
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
