@@ -21,7 +21,7 @@ local function audit_sets(pool, proxy, load, from, tell, repair)
       end
       tell('wrong-reserved', id, '', repair)
     end
-    if claims > 0 and not proxy.claim then
+    if claims > 0 and proxy.claim ~= '1' then
       if repair then
         redis.call('HSET', pool .. ':proxy:' .. id, 'claim', '1')
       end
