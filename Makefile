@@ -36,7 +36,7 @@ demo: $(DEMO) ## run the demo on a server of its own
 	$(BIN)/pharox-redis demo $(DEMO_ARGS)
 
 test: $(DEV) ## run the tests, all but the slow ones
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 slow: $(DEV) ## run the slow tests: long property runs, big pools
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(PYTEST_ARGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -279,6 +279,10 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.add_consumer`."""
         await self._run(directory.add_consumer(self._context, consumer))
 
+    async def find_consumer(self, consumer_name: str) -> UUID | None:
+        """As :meth:`RedisStorage.find_consumer`."""
+        return await self._run(directory.find_consumer(self._context, consumer_name))
+
     async def consumer_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
         """As :meth:`RedisStorage.consumer_names`."""
         return await self._run(observing.consumer_names(self._context, ids))
@@ -309,9 +313,11 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.list_pools`."""
         return await self._run(pools.list_pools(self._context))
 
-    async def delete_pool(self, pool_id: UUID | str) -> None:
+    async def delete_pool(
+        self, pool_id: UUID | str, *, on_progress: Callable[[int], None] | None = None
+    ) -> None:
         """As :meth:`RedisStorage.delete_pool`."""
-        await self._run(pools.delete_pool(self._context, pool_id))
+        await self._run(pools.delete_pool(self._context, pool_id, on_progress))
 
     async def get_pool_stats(self, pool_name: str) -> PoolStatsSnapshot | None:
         """As :meth:`RedisStorage.get_pool_stats`."""

@@ -264,16 +264,22 @@ def decode_pool(pool_id: UUID, name: str, document: str | None) -> ProxyPool:
 
 
 def decode_stats(pool_name: str, figures: Sequence[int]) -> PoolStatsSnapshot:
-    """A pool's figures, dated now by this machine's clock."""
+    """A pool's figures, dated now by this machine's clock. Raises ``CorruptRecordError``."""
     total, active, available, leased, leases = figures
-    return PoolStatsSnapshot(
-        pool_name=pool_name,
-        total_proxies=total,
-        active_proxies=active,
-        available_proxies=available,
-        leased_proxies=leased,
-        total_leases=leases,
-    )
+    try:
+        return PoolStatsSnapshot(
+            pool_name=pool_name,
+            total_proxies=total,
+            active_proxies=active,
+            available_proxies=available,
+            leased_proxies=leased,
+            total_leases=leases,
+        )
+    except ValidationError:
+        raise CorruptRecordError(
+            f"Pool {pool_name!r}: its keys disagree, they add up to {total} proxies, {active} "
+            f"active, {available} available, {leased} leased, {leases} leases."
+        ) from None
 
 
 def decode_figures(pool_id: UUID, reply: Sequence[Any]) -> PoolFigures:

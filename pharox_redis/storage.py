@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -308,6 +308,10 @@ class RedisStorage(IStorage):
         """Register a consumer. A known name keeps its id, which is written into ``consumer``."""
         self._run(directory.add_consumer(self._context, consumer))
 
+    def find_consumer(self, consumer_name: str) -> UUID | None:
+        """A consumer's id, None if nobody has that name. A trip at most. O(1)."""
+        return self._run(directory.find_consumer(self._context, consumer_name))
+
     def consumer_names(self, ids: Collection[UUID]) -> dict[UUID, str]:
         """The names of consumers by their ids; ids that nobody has are left out.
 
@@ -345,16 +349,21 @@ class RedisStorage(IStorage):
         """All pools, by name. O(pools)."""
         return self._run(pools.list_pools(self._context))
 
-    def delete_pool(self, pool_id: UUID | str) -> None:
+    def delete_pool(
+        self, pool_id: UUID | str, *, on_progress: Callable[[int], None] | None = None
+    ) -> None:
         """Delete a pool, its proxies and its leases, in chunks. Raises ``PoolNotFoundError``.
 
         From the first step on it does not exist for anybody; if this call breaks off, another one
-        carries on.
+        carries on. ``on_progress`` is called now and then with the number of proxies gone by then.
         """
-        self._run(pools.delete_pool(self._context, pool_id))
+        self._run(pools.delete_pool(self._context, pool_id, on_progress))
 
     def get_pool_stats(self, pool_name: str) -> PoolStatsSnapshot | None:
-        """A pool's figures, None if there is no such pool. One trip, O(log n)."""
+        """A pool's figures, None if there is no such pool. One trip, O(log n).
+
+        Raises ``CorruptRecordError`` where a figure comes out below 0.
+        """
         return self._run(pools.get_pool_stats(self._context, pool_name))
 
     def list_pool_figures(self) -> list[PoolFigures]:

@@ -4,15 +4,14 @@ else one of our own if ``redis-server`` is installed.
 A test that asks for ``storage`` runs on each target, under a key prefix of its own, and the
 invariants are checked when it ends. It runs for both flavours from the same body: ``valkey`` is
 ``RedisStorage`` on Valkey, ``valkey-async`` is ``AsyncRedisStorage`` behind a blocking face. What
-makes no sense for asyncio has the marker ``blocking_only``, with the reason.
+makes no sense for asyncio has the marker ``blocking_only``, with the reason. Which
+of all that is in the normal run says ``tests/support/matrix.py``.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,17 +25,16 @@ from pharox_redis.embedded import EmbeddedServer
 from tests.support.blocking import AnyStorage
 from tests.support.flavours import FLAVOURS, Maker
 from tests.support.invariants import check_invariants
+from tests.support.matrix import has_both, mark_slow, put_into_groups
+from tests.support.own_servers import REDIS_SERVER, started_redis
+from tests.support.ports import free_ports, on_free_ports
 
 TEST_URL = os.environ.get("PHAROX_REDIS_TEST_URL")
-REDIS_SERVER = shutil.which("redis-server")
 REAL_TARGETS = ["valkey"] + (["redis"] if TEST_URL or REDIS_SERVER else [])
 TARGETS = ["fake", *REAL_TARGETS]
 # What an asyncio storage meets on one server it meets on the other: it runs on Redis, too, where a
 # test has the marker ``async_on_redis``. The suite's time is the reason.
 ASYNC_TARGETS = ["fake", "valkey"]
-# The first and the last are about scripts and keys, which a storage is only there to make; in aio a
-# blocking one looks on.
-ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/", "tests/doctor/")
 
 StorageFactory = Callable[..., AnyStorage]
 
@@ -44,6 +42,7 @@ StorageFactory = Callable[..., AnyStorage]
 def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "blocking_only(why): the test makes no sense for the asyncio storage",
+        "async_in_slow(why): the asyncio storage runs this in the slow run",
         "async_on_redis: the asyncio storage runs this on Redis, too, not on Valkey only",
     ):
         config.addinivalue_line("markers", marker)
@@ -52,9 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Servers and flavours are one parameter: ``fake``, ``fake-async``, ``valkey``, ..."""
     asked, test = metafunc.fixturenames, metafunc.definition
-    both = "flavour" in asked and not (
-        test.get_closest_marker("blocking_only") or test.nodeid.startswith(ONE_FLAVOUR)
-    )
+    both = "flavour" in asked and has_both(test)
     for name, targets in (("target", TARGETS), ("real_target", REAL_TARGETS)):
         if name in asked:
             if "flavour" not in asked:
@@ -74,6 +71,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("flavour", FLAVOURS if both else FLAVOURS[:1], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # the markers are looked at by those that come after
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Some combinations are left to the slow run, and neighbours share a process."""
+    mark_slow(items, TARGETS)
+    put_into_groups(items)
+
+
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
     """The embedded server, one a test process."""
@@ -87,22 +91,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if TEST_URL:
         yield TEST_URL
         return
-    assert REDIS_SERVER
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [REDIS_SERVER, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-        cwd=tmp_path_factory.mktemp("redis"),
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout
-    for line in server.stdout:
-        if b"Ready to accept connections" in line:
-            break
+    directory = tmp_path_factory.mktemp("redis")
+
+    def start() -> tuple[subprocess.Popen[bytes], int]:
+        (port,) = free_ports(1)
+        return started_redis(port, ["--save", ""], directory), port
+
+    server, port = on_free_ports(start)
     yield f"redis://127.0.0.1:{port}/0"
     server.terminate()
     server.wait(10)
+    assert server.stdout
     server.stdout.close()
 
 

@@ -21,6 +21,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from pharox.models import PoolStatsSnapshot
+
 from .ledger import UNSURE, Ledger
 from .limits import Limits
 from .overlaps import Overlaps
@@ -172,13 +174,15 @@ class Judge:
                 self.blame("lease stuck", f"{name} still has {len(dump.sets[name])} entries")
         active = sum(fields.get("st") == "active" for fields in dump.proxies.values())
         expected = (len(dump.proxies), active, active, 0, 0)
-        shown = figures and (
-            figures.total_proxies,
-            figures.active_proxies,
-            figures.available_proxies,
-            figures.leased_proxies,
-            figures.total_leases,
-        )
+        shown: object = figures
+        if isinstance(figures, PoolStatsSnapshot):
+            shown = (
+                figures.total_proxies,
+                figures.active_proxies,
+                figures.available_proxies,
+                figures.leased_proxies,
+                figures.total_leases,
+            )
         if shown != expected:
             self.blame(
                 "figures wrong",

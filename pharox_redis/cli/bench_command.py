@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pharox_redis.cli import exits
 from pharox_redis.cli.output import error_console
-
-EXIT_FAILED = 1
 
 
 class ProfileName(StrEnum):
@@ -75,7 +74,7 @@ def bench(
             f"The benchmark needs {error.name}. Install it with\n"
             "    pip install 'pharox-redis[bench]'"
         )
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(exits.FAILED) from None
     try:
         chosen(only or [])
     except UnknownSectionError as error:

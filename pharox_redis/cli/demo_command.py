@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pharox_redis.cli import exits
 from pharox_redis.cli.output import error_console
-
-EXIT_FAILED = 1
 
 
 def demo(
@@ -27,5 +26,5 @@ def demo(
         error_console().print(
             f"The demo needs {error.name}. Install it with\n    pip install 'pharox-redis[demo]'"
         )
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(exits.FAILED) from None
     raise typer.Exit(main(seconds, workers))

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from redis.exceptions import NoPermissionError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.exits import FINDINGS, NOT_FOUND
+from pharox_redis.cli.exits import FINDINGS
+from pharox_redis.cli.naming import SomePoolOption, find_pool
 from pharox_redis.cli.options import JsonOption
-from pharox_redis.cli.output import (
-    describe,
-    error_console,
-    print_json,
-    printable,
-    result_console,
-)
+from pharox_redis.cli.output import describe, print_json, printable, result_console
+from pharox_redis.cli.progress import progress_bar
 from pharox_redis.doctor import DataChecks, Diagnosis, Finding, Level, ServerChecks
 from pharox_redis.doctor.data_checks import Progress as Told
 from pharox_redis.doctor.report import Looked, document, lines
@@ -37,10 +32,7 @@ def doctor(
             " on. No live lease ends.",
         ),
     ] = False,
-    pool: Annotated[
-        str | None,
-        typer.Option("--pool", metavar="NAME", help="Look at this pool only."),
-    ] = None,
+    pool: SomePoolOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check the server and the data, and say what is wrong and what to do.
@@ -49,24 +41,17 @@ def doctor(
     if all is well (or was mended), 5 if something stays wrong, 1 if the server fails.
     """
     diagnosis = Diagnosis()
-    with storage_for(url, prefix) as opened, _progress() as progress:
-        storage: Any = opened
-        pool_id = None
-        if pool is not None:
-            known = storage.get_pool_by_name(pool)
-            if known is None:
-                error_console().print(f"Error: there is no pool {printable(pool)}.")
-                raise typer.Exit(NOT_FOUND)
-            pool_id = known.id
+    with storage_for(url, prefix) as storage, _progress() as progress:
+        chosen = None if pool is None else find_pool(storage, pool, "--pool")
         ServerChecks(storage.client, storage.settings, diagnosis).check()
         checks = DataChecks(
             storage.client, storage.settings, diagnosis, repair=repair, progress=progress
         )
         try:
-            if pool_id is None:
+            if chosen is None:
                 checks.check_all()
             else:
-                checks.check_pool(pool_id)
+                checks.check_pool(chosen.id)
         except (NoPermissionError, StorageAccessError) as error:
             diagnosis.add(
                 Finding(
@@ -90,19 +75,12 @@ def doctor(
 @contextmanager
 def _progress() -> Iterator[Told]:
     """A bar on a terminal: keys looked at, then each pool's proxies."""
-    console = error_console()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("server", total=None)
 
         def told(stage: str, done: int, total: int | None) -> None:
-            bar.update(task, description=printable(stage), completed=done, total=total)
+            bar.update(
+                task, description=f"{printable(stage)}: {done:,}", completed=done, total=total
+            )
 
         yield told

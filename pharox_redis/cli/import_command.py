@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from typing import IO, Annotated, BinaryIO, cast
 
 import typer
-from pharox.exceptions import PharoxError
 from pharox.models import ProxyProtocol, ProxyStatus
-from redis.exceptions import RedisError
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, TaskID
 
+from pharox_redis.cli import exits
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.import_report import print_issues, print_summary, print_unused
-from pharox_redis.cli.output import error_console, plural, printable
+from pharox_redis.cli.import_report import (
+    print_issues,
+    print_summary,
+    print_unused,
+    summary_json,
+)
+from pharox_redis.cli.manners import telling
+from pharox_redis.cli.options import JsonOption
+from pharox_redis.cli.output import error_console, plural, print_json, printable
+from pharox_redis.cli.progress import progress_bar
 from pharox_redis.importing import (
     FieldMap,
     ImportSummary,
@@ -36,9 +36,6 @@ from pharox_redis.importing import (
 )
 from pharox_redis.importing.records import Concurrency
 from pharox_redis.importing.values import read_concurrency
-
-EXIT_USAGE = 2
-EXIT_NOTHING_READ = 3
 
 
 def import_proxies(
@@ -89,6 +86,7 @@ def import_proxies(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """Bring a provider's proxy list into a pool.
 
@@ -111,7 +109,8 @@ def import_proxies(
     with (
         _opened(file) as stream,
         storage_for(url, prefix) as storage,
-        _progress_bar() as progress,
+        telling(lambda: _what_was_written(summary)),
+        progress_bar() as progress,
     ):
         size = _size_of(stream)
         task = progress.add_task("reading", total=size)
@@ -136,17 +135,18 @@ def import_proxies(
                 on_progress=lambda so_far: progress.update(task, description=_progress_of(so_far)),
             )
         except OSError as error:
-            _say_what_was_written(summary)
             error_console().print(f"Error: cannot read {printable(file)}: {error.strerror}")
-            raise typer.Exit(EXIT_USAGE) from error
-        except (PharoxError, RedisError):
-            _say_what_was_written(summary)
-            raise
+            if summary.written:
+                error_console().print(_what_was_written(summary))
+            raise typer.Exit(exits.USAGE) from error
     if not summary.readable:
         error_console().print(f"Error: no proxy could be read from {printable(file)}.")
         print_issues(summary)
-        raise typer.Exit(EXIT_NOTHING_READ)
-    print_summary(pool, summary, dry_run=dry_run)
+        raise typer.Exit(exits.NOTHING_READ)
+    if json:
+        print_json(summary_json(pool, summary, dry_run=dry_run))
+    else:
+        print_summary(pool, summary, dry_run=dry_run)
     if summary.counts[Outcome.UNREADABLE]:
         error_console().print("Could not be read:")
         print_issues(summary)
@@ -192,19 +192,6 @@ def _size_of(stream: IO[bytes]) -> int | None:
         return None
 
 
-def _progress_bar() -> Progress:
-    console = error_console()
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
 def _watched(stream: IO[bytes], progress: Progress, task: TaskID, size: int | None) -> IO[bytes]:
     """Return the stream, moving the bar as it is read where its end is known."""
     if size is None:
@@ -216,7 +203,9 @@ def _progress_of(summary: ImportSummary) -> str:
     return f"{summary.entries:,} read, {summary.written:,} written"
 
 
-def _say_what_was_written(summary: ImportSummary) -> None:
+def _what_was_written(summary: ImportSummary) -> str:
     if summary.written:
         written = plural(summary.written, "proxy")
-        error_console().print(f"{written} had been written; a second run completes the import.")
+        return f"{written} had been written; a second run completes the import."
+    # Not a whole batch, but perhaps some of the first one.
+    return "A second run completes the import." if summary.readable else ""

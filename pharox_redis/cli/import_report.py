@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 
 from pharox_redis.cli.output import error_console, plural, printable, result_console
@@ -29,6 +31,25 @@ def print_summary(pool: str, summary: ImportSummary, *, dry_run: bool) -> None:
         for label, changes in summary.changed:
             console.print(f"  changed  {label}: {', '.join(changes)}")
         _print_rest(console, counts[Outcome.CHANGED] - len(summary.changed))
+
+
+def summary_json(pool: str, summary: ImportSummary, *, dry_run: bool) -> dict[str, Any]:
+    """Return what an import did, or in a dry run would do, for programs: all of the numbers, and
+    the examples that a person sees."""
+    return {
+        "pool": pool,
+        "made": summary.pool_is_new,
+        "dry_run": dry_run,
+        **{outcome.value: summary.counts[outcome] for outcome in Outcome},
+        "written": summary.written,
+        "examples": {
+            "new": summary.new,
+            "changed": [
+                {"proxy": label, "fields": list(changes)} for label, changes in summary.changed
+            ],
+            "unreadable": [str(issue) for issue in summary.issues],
+        },
+    }
 
 
 def print_issues(summary: ImportSummary) -> None:

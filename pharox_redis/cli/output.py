@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
 import typer
-from pydantic_core import to_json
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 
-from pharox_redis.cli.exits import FAILED
+from pharox_redis.cli.exits import FAILED, USAGE
 from pharox_redis.errors import without_quotations
 
+_UNCHANGED = "Nothing was changed."
 _USER_INFO = re.compile(r"//.*@", re.DOTALL)
+
+
+class _Output(Console):
+    """A console that lets a broken pipe be the command's to end (see `manners`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich has caught."""
+        raise
 
 
 def result_console() -> Console:
     """Return the console for what a command was asked for."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return _Output(highlight=False, markup=False, soft_wrap=True)
 
 
 def error_console() -> Console:
     """Return the console for progress, warnings and errors."""
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    return _Output(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on stdout: plain values, pydantic models and what they hold."""
-    typer.echo(to_json(value).decode())
+    """Print one JSON document on stdout: plain values, pydantic models and what they hold.
+
+    In ASCII, so that no name in it steers a terminal or is more than its encoding can say.
+    """
+    typer.echo(json.dumps(to_jsonable_python(value)))
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -35,17 +48,27 @@ def confirm(question: str, yes: bool) -> None:
 
     Raises
     ------
-        typer.Exit: With `FAILED`, for any other answer.
-        typer.BadParameter: There is nobody to ask.
+        typer.Exit: With `FAILED`, for any other answer; with `USAGE` if there is nobody to ask.
+        KeyboardInterrupt: As it came.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter(
+        error_console().print(
             f"{question} There is no terminal to answer at; --yes says it beforehand."
         )
-    if not typer.confirm(question, err=True):
-        error_console().print("Nothing was changed.")
+        raise typer.Exit(USAGE)
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort as abort:
+        typer.echo(err=True)  # the question's line has no end yet
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            interrupt = KeyboardInterrupt()
+            interrupt.add_note(_UNCHANGED)
+            raise interrupt from None
+        agreed = False  # the end of the input
+    if not agreed:
+        error_console().print(_UNCHANGED)
         raise typer.Exit(FAILED)
 
 

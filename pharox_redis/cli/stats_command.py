@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
-from pharox_redis.cli.output import printable, result_console
+from pharox_redis.cli.finding import figures_of
+from pharox_redis.cli.listing import print_rows
+from pharox_redis.cli.naming import SomePoolOption
+from pharox_redis.cli.options import JsonOption
+from pharox_redis.cli.output import print_json
+from pharox_redis.cli.shapes import figures_json
 
-_NUMBERS = ("total", "active", "available", "leased", "total leases")
+_COLUMNS = ("pool", "total", "active", "available", "saturated", "leased", "leases", "views",
+            "acquired", "missed", "reclaimed")  # fmt: skip
 
 
-def stats(url: UrlOption = DEFAULT_URL, prefix: PrefixOption = None) -> None:
+def stats(
+    pool: SomePoolOption = None,
+    url: UrlOption = DEFAULT_URL,
+    prefix: PrefixOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show how busy each pool is.
 
-    Total, active, available and leased count proxies; a proxy can have several leases.
+    Total, active, available, saturated and leased count proxies; a proxy can have several leases.
+    Acquired, missed (nothing was free) and reclaimed (leases that ran out) count since the pool was
+    made.
     """
-    table = Table()
-    table.add_column("pool", overflow="fold")
-    for name in _NUMBERS:
-        table.add_column(name, justify="right")
     with storage_for(url, prefix) as storage:
-        for pool in sorted(storage.list_pools(), key=lambda pool: pool.name):
-            numbers = storage.get_pool_stats(pool.name)
-            # A pool that was deleted since the list was read has none.
-            if numbers is not None:
-                table.add_row(
-                    printable(pool.name),
-                    f"{numbers.total_proxies:,}",
-                    f"{numbers.active_proxies:,}",
-                    f"{numbers.available_proxies:,}",
-                    f"{numbers.leased_proxies:,}",
-                    f"{numbers.total_leases:,}",
-                )
-    result_console().print(table if table.row_count else "There are no pools.")
+        figures = figures_of(storage, pool)
+    if json:
+        print_json([figures_json(each) for each in figures])
+        return
+    rows = [
+        (
+            each.pool.name,
+            each.total_proxies,
+            each.active_proxies,
+            each.available_proxies,
+            each.saturated_proxies,
+            each.leased_proxies,
+            each.total_leases,
+            each.views,
+            each.acquired,
+            each.missed,
+            each.reclaimed,
+        )
+        for each in figures
+    ]
+    print_rows(_COLUMNS, [rows], "There are no pools.")

@@ -77,6 +77,17 @@ def consumer_id(ctx: Context, name: str) -> Flow[str]:
     return known
 
 
+def find_consumer(ctx: Context, name: str) -> Flow[UUID | None]:
+    """The id of the consumer of this name, None if nobody has it. No trip when cached, else one."""
+    known = ctx.consumers.get(name)
+    if known is None:
+        known = yield Command(("HGET", ctx.keys.consumers(), name))
+        if known is None:
+            return None
+        ctx.consumers.put(name, known)
+    return UUID(known)
+
+
 def claim_consumer(ctx: Context, name: str, wanted: UUID) -> Flow[str]:
     """The id a name has, ``wanted`` if it had none. One trip."""
     key, stored = ctx.keys.consumers(), None

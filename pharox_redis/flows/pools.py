@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -153,13 +154,16 @@ def ensure_pool(ctx: Context, name: str) -> Flow[ProxyPool]:
     raise PoolNameTakenError(f"Pool name {name!r} changes hands too fast; try again.")
 
 
-def delete_pool(ctx: Context, pool_id: UUID | str) -> Flow[None]:
+def delete_pool(
+    ctx: Context, pool_id: UUID | str, on_progress: Callable[[int], None] | None = None
+) -> Flow[None]:
     """Delete a pool with all that is in it. Trips grow with its proxies.
 
-    Raises ``PoolNotFoundError``. A delete that was broken off is carried on.
+    Raises ``PoolNotFoundError``. A delete that was broken off is carried on. ``on_progress`` is
+    told now and then how many proxies are gone.
     """
     known = parse_uuid(pool_id)
-    if known is None or not (yield from _remove(ctx, ctx.pool_ref(known), True)):
+    if known is None or not (yield from _remove(ctx, ctx.pool_ref(known), True, on_progress)):
         raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.")
     return None
 
@@ -217,7 +221,12 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
     )
 
 
-def _remove(ctx: Context, ref: PoolRef, begin: bool = False) -> Flow[bool]:
+def _remove(
+    ctx: Context,
+    ref: PoolRef,
+    begin: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> Flow[bool]:
     """Delete a pool (``begin``), or only carry on the delete of one that is hidden already.
 
     Hide, empty, release the name, drop; False if there is nothing to delete. Until it is dropped
@@ -232,14 +241,20 @@ def _remove(ctx: Context, ref: PoolRef, begin: bool = False) -> Flow[bool]:
     if known[0] == "pool":
         hidden = yield HIDE_POOL(ref.key)
         if hidden != [name]:
-            return (yield from _remove(ctx, ref, begin))
+            return (yield from _remove(ctx, ref, begin, on_progress))
     ctx.pools.drop(name)
-    empty = False
+    gone, before, empty = 0, list[str](), False
     while not empty:
         ids = yield LIST_HIDDEN(ref.key, limit=200)
+        gone += len(set(before).difference(ids))
+        before = ids
+        if on_progress is not None:
+            on_progress(gone)
         if ids:
             yield from release_entries(ctx, ids, ref)
         empty = bool((yield PURGE_POOL(ref.key, *ids, chunk_us=ctx.chunk_us, final="")))
+    if on_progress is not None:
+        on_progress(gone + len(before))
     if entry and names(entry, tag):
         yield swap(ctx.keys.pools(), name, entry, "")
     yield PURGE_POOL(ref.key, chunk_us=ctx.chunk_us, final="1")

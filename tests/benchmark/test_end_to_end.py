@@ -43,6 +43,9 @@ ROWS = {
 }
 """How many rows a section has."""
 
+PATIENCE = 80.0
+"""Seconds for what takes two or three: a machine with other things to do may need them."""
+
 COMMAND = [sys.executable, "-m", "pharox_redis.benchmark", "--profile", "small"]
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
@@ -83,7 +86,7 @@ def test_the_whole_of_it(server: EmbeddedServer, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=2 * PATIENCE,
         env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -143,14 +146,15 @@ def test_interrupted_it_leaves_neither_keys_nor_processes(
         start_new_session=True,
         env=ENVIRONMENT,
     ) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         with redis.Redis.from_url(server.url) as client:
             # acquired and released: the processes are at work
-            while not client.keys("*:lease:*") and time.monotonic() < deadline:
+            while not client.keys("*:lease:*"):
+                assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.05)
         assert len(in_session(process.pid)) >= 3
         os.kill(process.pid, stop)
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
         assert process.stderr is not None
         said = process.stderr.read()
     assert "interrupted" in said and "Traceback" not in said

@@ -271,3 +271,10 @@ def test_redis_process_goes_with_its_block() -> None:
     with pytest.raises(redis.ConnectionError):
         client.ping()
     client.close()
+
+
+def test_a_ping_that_was_seen_late_counts() -> None:
+    """Who pings got no core for a whole span: the window that was over later tells of it."""
+    pings = pauses._windows([(1.0, 2.0), (3.0, 9.0), (3.1, 1.0)])
+    spans = [pauses.Span(0.2, 0.9), pauses.Span(1.5, 1.6), pauses.Span(3.05, 3.2)]
+    assert [pauses._longest(pings, span) for span in spans] == [2.0, 9.0, 1.0]

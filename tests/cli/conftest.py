@@ -40,7 +40,9 @@ def command(
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*args: str | Path, stdin: bytes | None = None, url: str = valkey_url) -> Result:
-        line = [*map(str, args), "--url", url, "--prefix", prefix]
+        line = list(map(str, args))
+        place = line.index("--") if "--" in line else len(line)
+        line[place:place] = ["--url", url, "--prefix", prefix]
         result = CliRunner().invoke(app, line, input=stdin)
         # An exception that reaches the runner would be a traceback on the terminal.
         assert result.exception is None or isinstance(result.exception, SystemExit)

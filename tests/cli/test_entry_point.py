@@ -32,7 +32,7 @@ def test_the_module_is_the_command() -> None:
     assert all(name in result.stdout for name in ("import", "stats", "demo"))
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["typer", "rich", "durationpy"])
 @pytest.mark.parametrize("way", [MODULE, SCRIPT])
 def test_without_the_extra_it_says_how_to_install_it(missing: str, way: str) -> None:
     result = python("-c", HIDE.format(missing) + way)

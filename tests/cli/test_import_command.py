@@ -280,12 +280,12 @@ class BreakingPipe(io.BytesIO):
     """A long list on stdin, during whose reading something happens, once."""
 
     def __init__(self, happens: Callable[[], object]) -> None:
-        lines = (b"10.0.%d.%d:80  # %d\n" % (n >> 8, n & 255, n) for n in range(20_000))
+        lines = (b"10.0.%d.%d:80  # %d\n" % (n >> 8, n & 255, n) for n in range(6_000))
         super().__init__(b"".join(lines))
         self.happens: Callable[[], object] | None = happens
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if self.happens is not None and self.tell() > 200_000:
+        if self.happens is not None and self.tell() > 50_000:
             happens, self.happens = self.happens, None
             happens()
         return super().read(size)
@@ -302,12 +302,43 @@ def test_an_import_that_breaks_off_says_what_was_written(
     pipe = BreakingPipe(lose_the_pool)
     monkeypatch.setattr("typer.get_binary_stream", lambda name: pipe)
     result = command("import", "-", "--pool", "shop")
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (4, "")
     first, second = result.stderr.splitlines()
+    assert first.startswith("Pool with ID ")
     assert re.fullmatch(
-        r"[0-9,]+ proxies had been written; a second run completes the import\.", first
+        r"[0-9,]+ proxies had been written; a second run completes the import\.", second
     )
-    assert second.startswith("Error with redis://")
+
+
+def test_json_has_what_a_person_sees(command: Command, stored: RedisStorage) -> None:
+    result = command("import", DATA / "broken.txt", "--pool", "shop", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "pool": "shop",
+        "made": True,
+        "dry_run": False,
+        "new": 1,
+        "changed": 0,
+        "unchanged": 0,
+        "duplicate": 1,
+        "unreadable": 3,
+        "written": 1,
+        "examples": {
+            "new": ["http://192.0.2.20:8080"],
+            "changed": [],
+            "unreadable": [
+                "line 2: the port is not a whole number",
+                "line 3: a user without a password",
+                "line 4: the port is not a whole number",
+            ],
+        },
+    }
+    assert result.stderr.startswith("Could not be read:")
+    lines = f"192.0.2.20:8080:me:{SECRET}\n192.0.2.20:8080\n".encode()
+    result = command("import", "-", "--pool", "shop", "--json", "--dry-run", stdin=lines)
+    said = json.loads(result.stdout)
+    assert (said["made"], said["dry_run"], said["written"]) == (False, True, 0)
+    assert SECRET not in result.output
 
 
 def test_a_list_that_cannot_be_read_on_is_exit_code_2(
@@ -322,4 +353,4 @@ def test_a_list_that_cannot_be_read_on_is_exit_code_2(
     assert (result.exit_code, result.stdout) == (2, "")
     assert "had been written" in result.stderr
     assert "Error: cannot read -: Input/output error" in result.stderr
-    assert 0 < len(proxies()) < 20_000
+    assert 0 < len(proxies()) < 6_000

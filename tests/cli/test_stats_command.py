@@ -1,7 +1,10 @@
-"""``pharox-redis stats``: the table of pools."""
+"""``pharox-redis stats``: the pools and how busy they are."""
 
+import json
+import re
 from collections.abc import Callable
 
+import pytest
 from pharox.models import ProxyPool, ProxyStatus
 from typer.testing import Result
 
@@ -9,33 +12,73 @@ from pharox_redis import RedisStorage
 
 Command = Callable[..., Result]
 
+COLUMNS = ["pool", "total", "active", "available", "saturated", "leased", "leases", "views",
+           "acquired", "missed", "reclaimed"]  # fmt: skip
 
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")]
+
+@pytest.fixture
+def busy(stored: RedisStorage, command: Command) -> None:
+    """A pool of five, one of them banned, with three leases and one that was refused."""
+    content = "".join(f"192.0.2.{n}:80\n" for n in range(1, 6)).encode()
+    command("import", "-", "--pool", "shop", "--max-concurrency", "2", stdin=content)
+    stored.save_pool(ProxyPool(name="[bold]empty\n"))
+    assert stored.acquire_lease("[bold]empty\n", "worker", 60) is None
+    pool = stored.get_pool_by_name("shop")
+    assert pool is not None
+    stored.set_proxy_status(stored.list_proxies(pool.id)[4].id, ProxyStatus.BANNED)
+    for _ in range(3):
+        assert stored.acquire_lease("shop", "worker", 60)
 
 
 def test_no_pools(command: Command) -> None:
     result = command("stats")
-    assert (result.exit_code, result.stdout) == (0, "There are no pools.\n")
+    assert (result.exit_code, result.stdout.splitlines()) == (0, ["\t".join(COLUMNS)])
+    assert result.stderr == "There are no pools.\n"
+    assert json.loads(command("stats", "--json").stdout) == []
 
 
-def test_every_pool_has_its_numbers(command: Command, stored: RedisStorage) -> None:
-    content = "".join(f"192.0.2.{n}:80\n" for n in range(1, 6)).encode()
-    command("import", "-", "--pool", "shop", "--max-concurrency", "2", stdin=content)
-    stored.save_pool(ProxyPool(name="[bold]empty\n"))
+@pytest.mark.usefixtures("busy")
+def test_every_pool_has_its_numbers(command: Command) -> None:
+    result = command("stats")
+    assert (result.exit_code, result.stderr) == (0, "")
+    # In order of name; first available: two leases on the first proxy, one on the second.
+    assert [line.split("\t") for line in result.stdout.splitlines()] == [
+        COLUMNS,
+        [r"[bold]empty\n", "0", "0", "0", "0", "0", "0", "0", "0", "1", "0"],
+        ["shop", "5", "4", "3", "1", "2", "3", "0", "3", "0", "0"],
+    ]
+
+
+@pytest.mark.usefixtures("busy")
+def test_on_a_terminal_it_is_a_table(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    lines = re.sub(r"\x1b\[[0-9]*m", "", command("stats").stdout).splitlines()
+    assert [line.split() for line in lines] == [
+        [name.upper() for name in COLUMNS],
+        [r"[bold]empty\n", "0", "0", "0", "0", "0", "0", "0", "0", "1", "0"],
+        ["shop", "5", "4", "3", "1", "2", "3", "0", "3", "0", "0"],
+    ]
+    assert len(set(map(len, lines))) == 1
+
+
+@pytest.mark.usefixtures("busy")
+def test_json(command: Command, stored: RedisStorage) -> None:
+    found = json.loads(command("stats", "--pool", "shop", "--json").stdout)
     pool = stored.get_pool_by_name("shop")
     assert pool is not None
-    proxy = stored.list_proxies(str(pool.id))[4]
-    stored.save_proxy(proxy.model_copy(update={"status": ProxyStatus.BANNED}))
-    for _ in range(3):
-        assert stored.acquire_lease("shop", "worker", 60)
-    result = command("stats")
-    assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert cells(lines[1]) == ["pool", "total", "active", "available", "leased", "total leases"]
-    # In order of name; first available: two leases on the first proxy, one on the second.
-    assert [cells(line) for line in lines[3:5]] == [
-        [r"[bold]empty\n", "0", "0", "0", "0", "0"],
-        ["shop", "5", "4", "3", "2", "3"],
-    ]
-    assert len(lines) == 6
+    (shop,) = found
+    assert shop.pop("at").endswith("+00:00")
+    assert shop == {
+        "pool": {"id": str(pool.id), "name": "shop", "description": ""},
+        "total_proxies": 5,
+        "active_proxies": 4,
+        "available_proxies": 3,
+        "saturated_proxies": 1,
+        "leased_proxies": 2,
+        "total_leases": 3,
+        "views": 0,
+        "acquired": 3,
+        "missed": 0,
+        "reclaimed": 0,
+    }
+    assert len(json.loads(command("stats", "--json").stdout)) == 2

@@ -176,6 +176,9 @@ async def hoard(face: Face, ledger: Ledger, name: str) -> None:
 
 @on_each_kind
 @pytest.mark.parametrize("min_replicas", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["asyncio", pytest.param("blocking", marks=pytest.mark.slow)], indirect=True
+)
 def test_as_it_comes(
     cluster: Cluster, mode: Flavour, prefix: str, min_replicas: int, capsys: Any
 ) -> None:

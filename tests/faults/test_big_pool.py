@@ -85,7 +85,11 @@ class Big:
         self.client.unlink(*names)
 
 
-@pytest.fixture(scope="module", params=[*KINDS, "valkey-async"])
+# As elsewhere: the normal run has the blocking storage on Redis, the slow one on Valkey.
+BOTH = [pytest.param("valkey", marks=pytest.mark.slow), "redis", "valkey-async"]
+
+
+@pytest.fixture(scope="module", params=BOTH if "redis" in KINDS else ["valkey", "valkey-async"])
 def big(request: pytest.FixtureRequest) -> Iterator[Big]:
     kind, _, flavour = request.param.partition("-")
     options = {"appendonly": "no", "save": ""}

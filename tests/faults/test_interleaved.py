@@ -175,6 +175,7 @@ def agree(world: World, pair: str, flows: tuple[Stepped, Stepped]) -> None:
 SWITCHES = pytest.mark.parametrize("switches", [2, pytest.param(4, marks=pytest.mark.slow)])
 
 
+@pytest.mark.async_in_slow("the calls and their order are the flows', whichever driver sends them")
 @SWITCHES
 @pytest.mark.parametrize("pair", PAIRS)
 def test_in_every_order(client: redis.Redis, maker: Maker, pair: str, switches: int) -> None:

@@ -103,6 +103,7 @@ def test_the_document_runs(cluster_url: str, tmp_path: Path, monkeypatch: Any) -
     storage.close()
 
 
+@pytest.mark.slow
 def test_measuring_and_printing_work(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(width=160)
     effort = simulate_hot_pool.Effort(rounds=1, calls=60, sizes=(200,))

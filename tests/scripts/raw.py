@@ -23,7 +23,7 @@ from pharox_redis.filters import Compiled, compile_filters
 from pharox_redis.keys import Keys, lease_tail
 from pharox_redis.scripts import load
 from tests.support.builders import make_proxy
-from tests.support.invariants import read_key
+from tests.support.invariants import read_key, read_keys
 
 LIMITS = "100000 64 600000"
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -41,13 +41,11 @@ def snapshot(client: redis.Redis, prefix: str) -> Snapshot:
     """Every key of a prefix: its type, its value, and when it expires (-1: never). Without a pool's
     counters, which tell of calls and nothing else: test_pool_figures.py has them."""
     found: Snapshot = {}
-    for raw in client.scan_iter(match=f"{prefix}:*", count=1000):
-        key = text(raw)
-        kind = text(client.type(key))
-        value = read_key(client, key, kind)
+    times = read_keys(client, f"{prefix}:*", lambda asked, key: asked.pexpiretime(key))
+    for key, kind, ends, value in times:
         if kind == "hash" and key.endswith("}"):
             value = {name: known for name, known in value.items() if name not in COUNTERS}
-        found[key] = (kind, value, client.pexpiretime(key))
+        found[key] = (kind, value, ends)
     return found
 
 

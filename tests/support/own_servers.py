@@ -7,9 +7,10 @@ if that is installed. Both keep port and data over ``kill`` and ``restart``.
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, Self
 
 import redis
@@ -19,6 +20,7 @@ from redis.retry import Retry
 from pharox_redis import RedisStorage, Settings
 from pharox_redis.embedded import EmbeddedServer
 from pharox_redis.server import recommended_config
+from tests.support.ports import free_ports, on_free_ports
 
 REDIS_SERVER = shutil.which("redis-server")
 KINDS = ["valkey", *(["redis"] if REDIS_SERVER else [])]
@@ -41,14 +43,36 @@ class OwnServer(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+def started_redis(
+    port: int, options: Sequence[str], directory: str | Path
+) -> subprocess.Popen[bytes]:
+    """Start a ``redis-server`` on a loopback port; it accepts connections.
+
+    Raises:
+        AssertionError: It ended at once. The message has what it said.
+    """
+    assert REDIS_SERVER
+    process = subprocess.Popen(
+        [REDIS_SERVER, "--port", str(port), "--bind", "127.0.0.1", *options],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    said = b""
+    for line in process.stdout:
+        said += line
+        if b"Ready to accept connections" in line:
+            return process
+    with process:
+        raise AssertionError(f"redis-server did not start:\n{said.decode(errors='replace')}")
+
+
 class RedisProcess:
     """A ``redis-server`` on a loopback port, with its data in a directory of its own."""
 
     def __init__(self, config: Config | None = None) -> None:
-        assert REDIS_SERVER
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = 0
         values = {**recommended_config(), "save": "", **(config or {})}
         self._options = [part for name, value in values.items() for part in (f"--{name}", value)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,17 +83,11 @@ class RedisProcess:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def _start(self) -> None:
-        assert REDIS_SERVER
-        self._process = subprocess.Popen(
-            [REDIS_SERVER, "--port", str(self._port), "--bind", "127.0.0.1", *self._options],
-            cwd=self._data.name,
-            stdout=subprocess.PIPE,
-        )
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if b"Ready to accept connections" in line:
-                return
-        raise AssertionError("redis-server did not start")
+        self._process = started_redis(self._port, self._options, self._data.name)
+
+    def _start_first(self) -> None:
+        (self._port,) = free_ports(1)
+        self._start()
 
     def kill(self) -> None:
         """As a crash would end it."""
@@ -87,7 +105,11 @@ class RedisProcess:
 
     def __enter__(self) -> Self:
         self._data = tempfile.TemporaryDirectory(prefix="pharox-redis-test-")
-        self._start()
+        try:
+            on_free_ports(self._start_first)
+        except BaseException:
+            self._data.cleanup()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -23,7 +23,11 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.xdist_group("clusters")
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# How a cluster is made is the same for both kinds; Redis takes its turn in the slow run.
+EACH = [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "valkey")) for kind in KINDS]
+
+
+@pytest.fixture(scope="module", params=EACH)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with Cluster(request.param) as cluster:
         yield cluster
@@ -115,7 +119,7 @@ def test_a_slot_moves_at_once(cluster: Cluster) -> None:
     cluster.wait_until_whole()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_a_cluster_with_a_password(kind: Kind) -> None:
     with Cluster(kind, masters=2, replicas=0, password='p "@\\/') as cluster:
         client = cluster.client()
@@ -134,7 +138,7 @@ def test_a_cluster_with_a_password(kind: Kind) -> None:
             stranger.ping()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_a_pair(kind: Kind) -> None:
     with Pair(kind, password="secret") as pair:
         with redis.Redis.from_url(pair.url) as client:
@@ -146,7 +150,7 @@ def test_a_pair(kind: Kind) -> None:
         assert pair.replica.ask("SET", "k", "y")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_sentinels_fail_over(kind: Kind) -> None:
     with Sentinels(kind, password="pw @", sentinel_password="other") as sentinels:
         first, second = sentinels.primary, sentinels.replica
@@ -159,7 +163,7 @@ def test_sentinels_fail_over(kind: Kind) -> None:
         assert sentinels.client().get("k") == b"x"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_nothing_is_left_when_the_program_is_killed(kind: Kind) -> None:
     program = f"""
         import sys

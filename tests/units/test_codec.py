@@ -562,6 +562,16 @@ def test_a_damaged_pool(storage: RedisStorage, document: str) -> None:
     assert storage.get_pool(pool.id).description == "mended"
 
 
+def test_figures_that_cannot_be(storage: RedisStorage) -> None:
+    pool = storage.ensure_pool("pool")
+    extra = Keys(storage.settings.key_prefix).extra(pool.id)
+    storage.client.sadd(extra, "nobody:2", "nobody:3")
+    with pytest.raises(CorruptRecordError, match=r"'pool'.* -2 leased"):
+        storage.get_pool_stats("pool")
+    storage.client.delete(extra)
+    assert storage.get_pool_stats("pool") is not None
+
+
 def test_a_directory_entry_that_names_no_pool(storage: RedisStorage) -> None:
     pool = storage.ensure_pool("pool")
     proxy = make_proxy(pool)

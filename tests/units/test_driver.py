@@ -392,7 +392,13 @@ def test_no_access(real_client: redis.Redis) -> None:
     try:
         for user, password in (("mute", "secret"), ("mute", "wrong")):
             with contextlib.closing(
-                redis.Redis(host=host, port=port, username=user, password=password)
+                redis.Redis(
+                    host=host,
+                    port=port,
+                    username=user,
+                    password=password,
+                    retry=Retry(NoBackoff(), 0),
+                )
             ) as client:
                 with pytest.raises(StorageAccessError) as raised:
                     RedisStorage(client).list_pools()

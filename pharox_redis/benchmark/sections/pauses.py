@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -141,14 +142,35 @@ def _parts(span: Span, count: int) -> list[Span]:
     return [Span(span.start + n * width, span.start + (n + 1) * width) for n in range(count)]
 
 
-def _longest(samples: Sequence[tuple[float, float]], span: Span) -> float:
-    """The longest of what was seen in a span. A sample is seen up to a tenth of a second late."""
-    inside = [ms for seen, ms in samples if span.start <= seen <= span.stop + 0.1]
+class Sample(NamedTuple):
+    """The longest of something in a window of time."""
+
+    window: Span
+    ms: float
+
+
+def _longest(samples: Sequence[Sample], span: Span) -> float:
+    """The longest of the windows that are in a span, if only in part."""
+    inside = [
+        ms for window, ms in samples if window.start <= span.stop and window.stop >= span.start
+    ]
     return max(inside, default=0.0)
 
 
+def _windows(pings: Sequence[tuple[float, float]]) -> list[Sample]:
+    """Pings, each with the moment its window ended: where the last one ended it began. It is longer
+    than it was meant to be where who pings had to wait for a core."""
+    starts = [-math.inf, *(seen for seen, _ in pings)]
+    return [Sample(Span(start, seen), ms) for start, (seen, ms) in zip(starts, pings, strict=False)]
+
+
+def _looks(calls: Sequence[SlowCall]) -> list[Sample]:
+    """Calls, which are seen up to a tenth of a second late."""
+    return [Sample(Span(call.seen - 0.1, call.seen), call.ms) for call in calls]
+
+
 def _of_runs(
-    samples: Sequence[tuple[float, float]], kinds: dict[str, list[Span]]
+    samples: Sequence[Sample], kinds: dict[str, list[Span]]
 ) -> tuple[float, dict[str, float]]:
     """The median over the runs of the longest, and by kind."""
     longest = {kind: [_longest(samples, span) for span in spans] for kind, spans in kinds.items()}
@@ -160,7 +182,7 @@ def _script_row(calls: list[SlowCall] | None, kinds: dict[str, list[Span]], size
     what, budget = f"the longest script call at {size:,} proxies", Budget(Limit.AT_MOST, 5)
     if calls is None:
         return Row(SECTION, what, None, "ms", budget, "CONFIG is forbidden on this server")
-    figure, details = _of_runs([(call.seen, call.ms) for call in calls], kinds)
+    figure, details = _of_runs(_looks(calls), kinds)
     if not figure:
         return Row(SECTION, what, None, "ms", budget, "no call was long enough to be logged")
     scripts: dict[str, float] = {}
@@ -168,7 +190,7 @@ def _script_row(calls: list[SlowCall] | None, kinds: dict[str, list[Span]], size
         scripts[call.script] = max(scripts.get(call.script, 0), call.ms)
     worst = max(scripts, key=lambda name: scripts[name])
     runs = len(kinds["load"])
-    alone, _ = _of_runs([(call.seen, call.ms) for call in calls if call.script == _TINY], kinds)
+    alone, _ = _of_runs(_looks([call for call in calls if call.script == _TINY]), kinds)
     return Row(
         SECTION,
         what,
@@ -193,8 +215,8 @@ def _ping_row(
     size: int,
     forks: int,
 ) -> Row:
-    figure, details = _of_runs([(seen, ms) for seen, ms, _ in pings], kinds)
-    alone, _ = _of_runs([(seen, ms) for seen, _, ms in pings], kinds)
+    figure, details = _of_runs(_windows([(seen, ms) for seen, ms, _ in pings]), kinds)
+    alone, _ = _of_runs(_windows([(seen, ms) for seen, _, ms in pings]), kinds)
     forked, fork_ms = _forks(bench) - forks, bench.client.info("stats")["latest_fork_usec"] / 1000
     note = f"beside it, {bench.profile.fillers} workers filling; {_BUSY}: "
     note += f"a sleep of 0.5 ms took up to {alone:.1f} ms"
