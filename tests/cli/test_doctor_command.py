@@ -75,7 +75,7 @@ def test_one_pool(command: Command, stored: RedisStorage) -> None:
     assert result.exit_code == 0 and "1 pool, 3 proxies looked at" in result.stdout
     result = command("doctor", "--pool", "nothing")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "there is no pool nothing" in result.stderr
+    assert "no pool 'nothing'" in result.stderr
 
 
 def test_a_scraper_cannot_look_at_the_data(
