@@ -15,6 +15,10 @@ local function end_hold(pool, holder, id, later)
   end
   local proxy = read_live(pool, id)
   if not proxy then
+    -- It is being deleted: in no view and no figure any more, but for the leases it still has.
+    --- @include "leases_of"
+    local leases = leases_of(pool, {id = id, claim = true})
+    redis.call('SREM', pool .. ':extra', id .. ':' .. leases + 1)
     return true
   end
   local load = redis.call('ZCARD', held)

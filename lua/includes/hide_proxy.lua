@@ -4,7 +4,12 @@
 local function hide_proxy(pool, id)
   local proxy = read_live(pool, id)
   if not proxy then
-    return false
+    -- One whose hash was lost is still listed: it can be deleted all the same.
+    if not redis.call('ZSCORE', pool .. ':proxies', id)
+        or redis.call('HEXISTS', pool .. ':proxy:' .. id, 'gone') == 1 then
+      return false
+    end
+    proxy = {views = table.concat(redis.call('HKEYS', pool .. ':views'), ' ')}
   end
   redis.call('ZREM', pool .. ':proxies', id)
   for name in string.gmatch(proxy.views, '%S+') do

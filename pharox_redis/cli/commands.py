@@ -6,6 +6,7 @@ import typer
 
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
+from pharox_redis.cli.doctor_command import doctor
 from pharox_redis.cli.exits import EXIT_CODES
 from pharox_redis.cli.export_command import export_proxies
 from pharox_redis.cli.import_command import import_proxies
@@ -39,5 +40,6 @@ app.command("stats")(stats)
 app.command("top")(top)
 app.command("sweep")(sweep)
 app.command("serve")(serve)
+app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("bench")(bench)

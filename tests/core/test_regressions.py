@@ -13,6 +13,7 @@ from pharox.models import LeaseStatus, Proxy, ProxyFilters, ProxyPool, SelectorS
 
 from pharox_redis import new_lease_id
 from pharox_redis.keys import Keys
+from pharox_redis.scripts import load
 from tests.conftest import StorageFactory
 from tests.support.blocking import AnyStorage
 from tests.support.builders import make_proxies, make_proxy
@@ -54,6 +55,19 @@ def test_an_id_used_again_over_a_hold_that_was_not_swept(make_storage: StorageFa
     for lease in (again, second):
         storage.release_lease(lease)
     assert storage.acquire_lease("a", "c", 60, only) is not None
+
+
+def test_leases_that_end_in_the_middle_of_a_delete_are_counted_out(storage: AnyStorage) -> None:
+    pool = storage.ensure_pool("a")
+    storage.save_proxy(proxy := make_proxy(pool, max_concurrency=3))
+    leases = [storage.create_lease(proxy, "c", 60) for _ in range(3)]
+    key = Keys(storage.settings.key_prefix).pool(pool.id)
+    storage.client.eval(load("hide_proxy").text, 1, key, str(proxy.id))
+    storage.release_lease(leases[0])
+    check_invariants(storage)
+    storage.cleanup_expired_leases()
+    stats = storage.get_pool_stats("a")
+    assert stats is not None and (stats.leased_proxies, stats.total_leases) == (0, 0)
 
 
 def test_a_delete_ends_no_lease_of_another_proxy(make_storage: StorageFactory) -> None:

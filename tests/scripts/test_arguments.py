@@ -101,6 +101,10 @@ def candidates(bench: Bench) -> dict[str, Any]:
     return {"pool_name": bench.pool.name, "token": "caller-1", **asked, "wanted": 10}
 
 
+def audit_leases(bench: Bench) -> dict[str, Any]:
+    return {"chunk_us": 1000, "retention_ms": 30_000, "repair": "1"}
+
+
 def create_lease(bench: Bench) -> dict[str, Any]:
     return {
         "proxy_id": bench.id(1),
@@ -146,6 +150,9 @@ CALLS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "acquire_many": ("acquire_many", acquire_many),
     "acquire_many, filtered, after a find": ("acquire_many", acquire_many_filtered),
     "add_health": ("add_health", add_health),
+    "audit_leases": ("audit_leases", audit_leases),
+    "audit_pool": ("audit_pool", lambda bench: {"repair": "1"}),
+    "audit_proxies": ("audit_proxies", lambda bench: {"chunk_us": 1000, "repair": "1"}),
     "candidates": ("candidates", candidates),
     "create_lease": ("create_lease", create_lease),
     "fence_pool": (
@@ -215,6 +222,9 @@ TRUSTED = {
 # What a call is about, besides its named arguments.
 RESTS: dict[str, Callable[[Bench], list[str]]] = {
     "acquire_many": lambda bench: [bench.lease_id(), bench.lease_id()],
+    "audit_leases": lambda bench: [f"={next(iter(bench.get('held', bench.id(1))))}"],
+    "audit_pool": lambda bench: ["view:f0"],
+    "audit_proxies": lambda bench: [f"={bench.id(1)}"],
     "release_many": lambda bench: [next(iter(bench.get("held", bench.id(1)))), bench.id(1)],
 }
 

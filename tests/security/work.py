@@ -29,6 +29,7 @@ from pharox.models import (
 )
 
 from pharox_redis import RedisProxyManager, RedisStorage
+from pharox_redis.doctor import DataChecks, Diagnosis, ServerChecks
 from pharox_redis.flows import Context, Flow, pools, proxies
 from pharox_redis.importing import Terms, import_list, open_list
 from pharox_redis.models import new_lease_id
@@ -243,6 +244,29 @@ def operate(world: World, storage: RedisStorage) -> None:
     storage.delete_pool(pool.id)
     assert storage.get_pool_by_name("renamed") is None
     inspect(storage.client)
+    _doctor(world, storage)
+
+
+def _doctor(world: World, storage: RedisStorage) -> None:
+    """What is wrong is found, and mended."""
+    pool = storage.ensure_pool("ill")
+    storage.add_proxies_bulk(make_proxies(pool, 2, max_concurrency=2))
+    for _ in range(2):
+        assert storage.acquire_lease("ill", "worker", 30) is not None
+    key = storage._context.keys.pool(pool.id)
+    world.client.delete(f"{key}:extra", f"{key}:expiry")
+    world.client.expire(f"{key}:proxies", 1000)
+    world.client.delete(f"{key}:used")
+    for repair, standing in ((False, True), (True, False), (False, False)):
+        found = Diagnosis()
+        DataChecks(
+            storage.client, storage.settings, found, repair=repair, second_look=0.01
+        ).check_all()
+        assert bool(found.standing) == standing, [str(each) for each in found.findings]
+    diagnosis = Diagnosis()
+    ServerChecks(storage.client, storage.settings, diagnosis).check()
+    assert not {"rights", "operator-rights"} & {each.kind for each in diagnosis.findings}
+    storage.delete_pool(pool.id)
 
 
 def _retire(storage: RedisStorage, lease: Lease) -> None:

@@ -136,7 +136,7 @@ def dump(storage: RedisStorage) -> tuple[dict[str, Any], dict[str, PoolDump]]:
         tag, name, item = parts[1], parts[2] or "", parts[3]
         assert PER_POOL.get(name) == kind, f"{key} is a {kind}"
         if name in ("lease", "leases", "fence", "once"):
-            assert ttl > 0 or ttl == -2, f"{key} has no TTL"
+            assert ttl >= 0 or ttl == -2, f"{key} has no TTL"
         else:
             assert ttl == PERSISTENT, f"{key} has a TTL of {ttl} ms"
         pool = pools.setdefault(tag, PoolDump(tag))

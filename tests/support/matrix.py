@@ -32,7 +32,7 @@ NORMAL = {("fake", "blocking"), ("valkey", "async"), ("redis", "blocking")}
 SERVERS = {server for server, _ in NORMAL}
 # The first are about scripts and keys, which a storage is only there to make; in aio a blocking one
 # looks on.
-ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/")
+ONE_FLAVOUR = ("tests/scripts/", "tests/docs/", "tests/aio/", "tests/doctor/")
 NEIGHBOURS = 16
 
 
