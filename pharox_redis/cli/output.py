@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 
@@ -31,13 +32,14 @@ class _Output(Console):
 
 def result_console() -> Console:
     """Return the console for what a command was asked for."""
-    # A pipe is a pipe, also where a variable such as FORCE_COLOR is set.
+    # A pipe is a pipe, also where FORCE_COLOR is set; TTY_COMPATIBLE says just what it is.
+    told = {"0": False, "1": True}.get(os.environ.get("TTY_COMPATIBLE", ""))
     return _Output(
         highlight=False,
         markup=False,
         emoji=False,
         soft_wrap=True,
-        force_terminal=sys.stdout.isatty(),
+        force_terminal=sys.stdout.isatty() if told is None else told,
     )
 
 
