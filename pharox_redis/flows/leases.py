@@ -89,7 +89,10 @@ def sweep_all(ctx: Context) -> Flow[int]:
                 continue
             ended, unfinished, *free = reply
             total += ended
-            yield from _delete_retired(ctx, ref, free)
+            try:
+                yield from _delete_retired(ctx, ref, free)
+            except PharoxError as error:
+                failed.append(error)
             if unfinished:
                 left.append(ref)
         more = (yield [SWEEP(ref.key, limits=ctx.limits) for ref in left]) if left else []
