@@ -341,9 +341,9 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.add_proxy`."""
         await self.save_proxy(proxy)
 
-    async def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
+    async def add_proxies_bulk(self, proxies: Sequence[Proxy], *, keep_status: bool = False) -> int:
         """As :meth:`RedisStorage.add_proxies_bulk`."""
-        return await self._run(proxy_flows.save_proxies(self._context, proxies))
+        return await self._run(proxy_flows.save_proxies(self._context, proxies, keep_status))
 
     async def get_proxy(self, proxy_id: UUID | str) -> Proxy:
         """As :meth:`RedisStorage.get_proxy`."""
