@@ -57,7 +57,8 @@ class AsyncRedisStorage(IAsyncStorage):
     not come back, the lease ends at its expiry. Other methods stop where they are, as if the
     process had been killed.
 
-    Tasks beyond the client's ``max_connections`` (100) wait their turn.
+    Tasks beyond the client's ``max_connections`` (100) wait their turn, as long as a server that is
+    silent is waited for; then it is a ``StorageUnavailableError``.
     """
 
     def __init__(
