@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -94,12 +95,12 @@ class _Bulk:
 
     async def take(self, line: Line) -> None:
         if line.text is None:
-            self._refuse(line.number, f"it is longer than {self._longest:,} bytes")
+            await self._refuse(line.number, f"it is longer than {self._longest:,} bytes")
             return
         try:
             self._todo.append(ProxyIn.model_validate_json(line.text))
         except ValidationError as error:
-            self._refuse(line.number, _reason(error))
+            await self._refuse(line.number, _reason(error))
             return
         if len(self._todo) == AT_ONCE:
             await self.write()
@@ -110,8 +111,10 @@ class _Bulk:
             for each in await add_proxies(self._storage, self._pool_id, todo):
                 self._counts[each.new] += 1
 
-    def _refuse(self, number: int, detail: str) -> None:
+    async def _refuse(self, number: int, detail: str) -> None:
         self._failed += 1
+        if self._failed % AT_ONCE == 0:
+            await asyncio.sleep(0)  # nothing else lets others have their turn here
         if len(self._errors) < MOST_ERRORS:
             self._errors.append(LineError(line=number, detail=detail))
 
