@@ -15,6 +15,7 @@ from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.adding import add_proxies
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import BULK_PATH_END
+from pharox_redis.service.mishaps import log_storage
 from pharox_redis.service.ndjson import MEDIA_TYPES, Line, lines
 from pharox_redis.service.problems import Problem, no_pool, of_storage
 from pharox_redis.service.state import Service, TheService
@@ -79,7 +80,10 @@ async def add_many(pool_id: UUID, request: Request, service: TheService) -> Bulk
         raise no_pool(pool_id) from None
     except (Problem, PharoxError) as error:
         service.failed(error)
-        raise bulk.ended_by(error) from error
+        ended = bulk.ended_by(error)
+        if isinstance(error, PharoxError):
+            log_storage(request, error, ended)
+        raise ended from error
     return bulk.result()
 
 
