@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,6 +46,10 @@ StorageFactory = Callable[..., AnyStorage]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has what it runs in the background ignore it, and what tests start inherits that:
+        # there no Ctrl-C would end anything.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for marker in (
         "blocking_only(why): the test makes no sense for the asyncio storage",
         "async_in_slow(why): the asyncio storage runs this in the slow run",
@@ -83,10 +88,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     put_into_groups(items)
 
 
+own_servers: list[str] = []
+"""The servers of this process, which nobody else uses."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """The next module finds the servers empty: what a load test leaves of a failed run, or a test
+    of a big pool, is looked at by every SCAN, and expires while another test compares all keys."""
+    yield
+    for url in own_servers:
+        with redis.Redis.from_url(url) as client:
+            client.flushall()
+
+
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
     """The embedded server, one a test process."""
     with EmbeddedServer() as server:
+        own_servers.append(server.url)
         yield server.url
 
 
@@ -103,7 +123,8 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return started_redis(port, ["--save", ""], directory), port
 
     server, port = on_free_ports(start)
-    yield f"redis://127.0.0.1:{port}/0"
+    own_servers.append(f"redis://127.0.0.1:{port}/0")
+    yield own_servers[-1]
     server.terminate()
     server.wait(10)
     assert server.stdout

@@ -38,7 +38,8 @@ def kept(valkey_url: str) -> Iterator[redis.Redis]:
         client.set("somebody's", "value")
         before = set(client.keys())
         yield client
-        assert set(client.keys()) == before
+        # Another test's leases may run out meanwhile.
+        assert set(client.keys()) <= before and client.get("somebody's") == b"value"
         client.delete("somebody's")
 
 

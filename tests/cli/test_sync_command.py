@@ -83,7 +83,7 @@ def test_a_dry_run_writes_nothing(command: Command, stored: RedisStorage) -> Non
     command("sync", "-", "--pool", "shop", "--dry-run", stdin=lines(1))
     assert stored.list_pools() == []
     fill(stored, 1, 2, 3)
-    before = raw_dump(stored.client)
+    before = raw_dump(stored.client, stored.settings.key_prefix)
     result = command("sync", "-", "--pool", "shop", "--dry-run", stdin=lines(1, 4))
     assert result.exit_code == 0
     assert result.stdout == (
@@ -96,7 +96,7 @@ def test_a_dry_run_writes_nothing(command: Command, stored: RedisStorage) -> Non
     assert result.stderr == (
         "Warning: 2 of 3 proxies would be retired, more than 50 % (--max-retired).\n"
     )
-    assert raw_dump(stored.client) == before
+    assert raw_dump(stored.client, stored.settings.key_prefix) == before
 
 
 def test_only_the_first_of_a_kind_are_shown(command: Command, stored: RedisStorage) -> None:
@@ -142,12 +142,12 @@ def test_more_than_the_share_is_refused_where_nobody_can_be_asked(
     command: Command, stored: RedisStorage, proxies: Proxies
 ) -> None:
     fill(stored, 1, 2, 3, 4)
-    before = raw_dump(stored.client)
+    before = raw_dump(stored.client, stored.settings.key_prefix)
     result = command("sync", "-", "--pool", "shop", stdin=lines(1, 5))
     assert result.exit_code == 2
     assert "3 of 4 proxies would be retired, more than 50 %" in result.stderr
     assert "--yes" in result.stderr
-    assert raw_dump(stored.client) == before
+    assert raw_dump(stored.client, stored.settings.key_prefix) == before
     assert command("sync", "-", "--pool", "shop", stdin=lines(1, 2)).exit_code == 0
     result = command("sync", "-", "--pool", "shop", "--max-retired", "100", stdin=lines(1))
     assert (result.exit_code, result.stderr) == (0, "")
@@ -163,7 +163,7 @@ def test_what_could_not_be_read_retires_nothing(
     command: Command, stored: RedisStorage, proxies: Proxies
 ) -> None:
     fill(stored, 1, 2, 3)
-    before = raw_dump(stored.client)
+    before = raw_dump(stored.client, stored.settings.key_prefix)
     listed = lines(1, 2) + f"192.0.2.3:eighty:me:{SECRET}\n".encode()
     result = command("sync", "-", "--pool", "shop", stdin=listed)
     assert result.exit_code == 2
@@ -171,7 +171,7 @@ def test_what_could_not_be_read_retires_nothing(
     assert "  line 3: the port is not a whole number\n" in result.stderr
     assert "--skip-unreadable" in result.stderr
     assert SECRET not in result.output
-    assert raw_dump(stored.client) == before
+    assert raw_dump(stored.client, stored.settings.key_prefix) == before
     # Where nothing is to be retired, it does not matter.
     result = command("sync", "-", "--pool", "shop", stdin=lines(3, 4) + listed)
     assert result.exit_code == 0
@@ -210,14 +210,14 @@ def test_a_masked_export_retires_nothing(
     command: Command, stored: RedisStorage, tmp_path: Path
 ) -> None:
     command("import", DATA / "proxies.txt", "--pool", "shop")
-    before = raw_dump(stored.client)
+    before = raw_dump(stored.client, stored.settings.key_prefix)
     for options, code in (([], 2), (["--show-secrets"], 0)):
         file = tmp_path / "list.json"
         command("export", "--pool", "shop", "--output", file, *options)
         result = command("sync", file, "--pool", "shop")
         assert result.exit_code == code
     assert "0 new, 0 changed, 6 unchanged, 0 to retire" in result.stdout
-    assert raw_dump(stored.client) == before
+    assert raw_dump(stored.client, stored.settings.key_prefix) == before
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,20 @@ def test_however_it_is_written(given: ProxyFilters, how: random.Random) -> None:
     assert compile_filters(shuffled(given, how)) == compile_filters(given)
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=80)
 @given(filters(python=True), st.lists(proxies, min_size=1, max_size=6))
 def test_the_program_contains_the_filter(given: ProxyFilters, some: list[Proxy]) -> None:
+    contains(given, some)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=3000)
+@given(filters(python=True), st.lists(proxies, min_size=1, max_size=6))
+def test_the_program_contains_the_filter_at_length(given: ProxyFilters, some: list[Proxy]) -> None:
+    contains(given, some)
+
+
+def contains(given: ProxyFilters, some: list[Proxy]) -> None:
     exact = compile_filters(given).exact
     assert exact or given.requires_python()
     for proxy in some:

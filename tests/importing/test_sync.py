@@ -233,9 +233,9 @@ def check_any(url: str, befores: list[Before], entries: list[Record], terms: Ter
             wanted.setdefault(record.identity, record)
         before = states(storage)
         used, waiting = expected_after(before, wanted, terms, world.pool.id)
-        dump = raw_dump(storage.client)
+        dump = raw_dump(storage.client, storage.settings.key_prefix)
         plan = plan_of(storage, list(entries), terms)
-        assert raw_dump(storage.client) == dump
+        assert raw_dump(storage.client, storage.settings.key_prefix) == dump
         result = apply_sync(storage, plan)
 
         check_leases(storage, world.leases)

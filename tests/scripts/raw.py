@@ -43,10 +43,15 @@ def snapshot(client: redis.Redis, prefix: str) -> Snapshot:
     found: Snapshot = {}
     times = read_keys(client, f"{prefix}:*", lambda asked, key: asked.pexpiretime(key))
     for key, kind, ends, value in times:
-        if kind == "hash" and key.endswith("}"):
-            value = {name: known for name, known in value.items() if name not in COUNTERS}
-        found[key] = (kind, value, ends)
+        found[key] = (kind, without_counters(key, value), ends)
     return found
+
+
+def without_counters(key: str, value: Any) -> Any:
+    """What a key has, but for the counters if it is the pool's own."""
+    if not (key.endswith("}") and isinstance(value, dict)):
+        return value
+    return {name: known for name, known in value.items() if name not in COUNTERS}
 
 
 class Bench:
@@ -191,10 +196,12 @@ class Bench:
         return message
 
     def get(self, *suffix: str) -> Any:
-        """The value of a key of the pool, decoded; None if it is absent."""
+        """The value of a key of the pool as in a snapshot; None if it is absent."""
         key = ":".join((self.key, *suffix))
         kind = text(self.client.type(key))
-        return None if kind == "none" else read_key(self.client, key, kind)
+        if kind == "none":
+            return None
+        return without_counters(key, read_key(self.client, key, kind))
 
     def ttl(self, *suffix: str) -> int:
         return int(self.client.pttl(":".join((self.key, *suffix))))

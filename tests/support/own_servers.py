@@ -134,7 +134,8 @@ def storage_on(url: str, client: redis.Redis | None = None, **settings: object) 
     return RedisStorage(client or connect(url), Settings.model_validate(settings))
 
 
-def raw_dump(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """Every key with its serialised value: two equal dumps mean that nothing was written."""
-    keys = sorted(client.scan_iter(count=1000))
+def raw_dump(client: redis.Redis, prefix: str = "") -> dict[bytes, bytes | None]:
+    """Every key, or those of a prefix, with its serialised value: two equal dumps mean that nothing
+    was written."""
+    keys = sorted(client.scan_iter(match=f"{prefix}:*" if prefix else None, count=1000))
     return {key: client.dump(key) for key in keys}
