@@ -120,6 +120,8 @@ def test_a_bulk_has_its_own_limit(admin: httpx.Client, service: Service) -> None
     headers = {"content-type": "application/x-ndjson"}
     assert admin.post(path, content=b" " * LARGEST * 2, headers=headers).status_code == 200
     problem(admin.post(path, content=b" " * (LARGEST * 2 + 1), headers=headers), 413)
+    # Which another method, that is held whole, does not share.
+    problem(admin.patch(path, content=b" " * (LARGEST + 1)), 413)
 
 
 def test_pages_of_proxies(admin: httpx.Client, service: Service) -> None:

@@ -40,13 +40,13 @@ async def add_proxy(
     second time: it is given what the request says, keeps the rest, and the reply is 200.
     """
     try:
-        ((made, new),) = await add_proxies(service.storage, pool_id, [proxy])
+        (added,) = await add_proxies(service.storage, pool_id, [proxy])
     except PoolNotFoundError:
         raise no_pool(pool_id) from None
-    if new:
-        return ProxyOut.of(made, None)
+    if added.new:
+        return ProxyOut.of(added.proxy, None)
     response.status_code = 200
-    return await _shown(service, made)
+    return await _shown(service, await _in_pool(service, pool_id, added.proxy.id))
 
 
 @router.get("/", **needs(Role.READ, 404, 422, also=PAGED))
