@@ -9,7 +9,8 @@
 -- ARGV
 --   chunk_us      stop after this long, every few proxies
 --   items...      per proxy 13: id, revision it was read at ("" = it must be new), source,
---                 country, city, isp, asn, latitude, longitude ("" = none), status,
+--                 country, city, isp, asn, latitude, longitude ("" = none), status (after a "+":
+--                 of a new one, and of one that retiring made inactive; others keep theirs),
 --                 max_concurrency ("" = unlimited), last check in us, document
 -- RETURNS
 --   {number done, {{place (from 0) not done, "stale" | "gone"}...} for those to be read again}
@@ -47,7 +48,8 @@ if not string.match(chunk_us, '^%d+$') or (last - 1) % width ~= 0 then
   return redis.error_reply('PHAROX_ARGUMENT items')
 end
 for at = items, last, width do
-  if not status_known(ARGV[at + 9]) or not string.match(ARGV[at + 10], '^%d*$')
+  if not status_known((string.gsub(ARGV[at + 9], '^%+', '')))
+      or not string.match(ARGV[at + 10], '^%d*$')
       or not string.match(ARGV[at + 11], '^%-?%d+$') then
     return redis.error_reply('PHAROX_ARGUMENT ' .. ARGV[at])
   end
@@ -55,10 +57,19 @@ end
 
 local any_retired = redis.call('EXISTS', pool .. ':retired') == 1
 
+local function status_of(at, stored)
+  local given, kept = string.gsub(ARGV[at + 9], '^%+', '')
+  if kept == 0 or not stored or (stored == 'inactive' and any_retired
+      and redis.call('SISMEMBER', pool .. ':retired', ARGV[at]) == 1) then
+    return given
+  end
+  return stored
+end
+
 local function save(at, views)
   local id, expected = ARGV[at], ARGV[at + 1]
   local key = pool .. ':proxy:' .. id
-  local known = redis.call('HMGET', key, 'rev', 'seq', 'gone')
+  local known = redis.call('HMGET', key, 'rev', 'seq', 'gone', 'st')
   if known[3] then
     return 'gone'
   end
@@ -74,7 +85,7 @@ local function save(at, views)
     'chk', ARGV[at + 11]}
   local unset = {}
   for i, name in ipairs({'so', 'co', 'ci', 'is', 'as', 'la', 'lo', 'st', 'max'}) do
-    local value = ARGV[at + 1 + i]
+    local value = name == 'st' and status_of(at, known[4]) or ARGV[at + 1 + i]
     if value == '' then
       unset[#unset + 1] = name
     else

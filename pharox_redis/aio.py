@@ -57,7 +57,8 @@ class AsyncRedisStorage(IAsyncStorage):
     not come back, the lease ends at its expiry. Other methods stop where they are, as if the
     process had been killed.
 
-    Tasks beyond the client's ``max_connections`` (100) wait their turn.
+    Tasks beyond the client's ``max_connections`` (100) wait their turn, as long as a server that is
+    silent is waited for; then it is a ``StorageUnavailableError``.
     """
 
     def __init__(
@@ -341,9 +342,9 @@ class AsyncRedisStorage(IAsyncStorage):
         """As :meth:`RedisStorage.add_proxy`."""
         await self.save_proxy(proxy)
 
-    async def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
+    async def add_proxies_bulk(self, proxies: Sequence[Proxy], *, keep_status: bool = False) -> int:
         """As :meth:`RedisStorage.add_proxies_bulk`."""
-        return await self._run(proxy_flows.save_proxies(self._context, proxies))
+        return await self._run(proxy_flows.save_proxies(self._context, proxies, keep_status))
 
     async def get_proxy(self, proxy_id: UUID | str) -> Proxy:
         """As :meth:`RedisStorage.get_proxy`."""

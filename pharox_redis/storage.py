@@ -388,10 +388,14 @@ class RedisStorage(IStorage):
         """The same as :meth:`save_proxy`."""
         self.save_proxy(proxy)
 
-    def add_proxies_bulk(self, proxies: Sequence[Proxy]) -> int:
+    def add_proxies_bulk(self, proxies: Sequence[Proxy], *, keep_status: bool = False) -> int:
         """Insert or overwrite many proxies; how many were given. Errors as :meth:`save_proxy`,
-        all of them before the first write."""
-        return self._run(proxy_flows.save_proxies(self._context, proxies))
+        all of them before the first write.
+
+        With ``keep_status`` known proxies keep the status that they have at that moment, and what
+        the models say is for new ones, and for those that are inactive because they are retired.
+        """
+        return self._run(proxy_flows.save_proxies(self._context, proxies, keep_status))
 
     def get_proxy(self, proxy_id: UUID | str) -> Proxy:
         """A proxy by id. Raises ``ProxyNotFoundError``. O(1)."""

@@ -16,7 +16,7 @@ from pharox_redis.cli.naming import PoolOption, find_pool, nth
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import print_json, printable, result_console
 from pharox_redis.cli.progress import progress_bar
-from pharox_redis.cli.shapes import proxy_json, proxy_label
+from pharox_redis.cli.shapes import proxy_json
 from pharox_redis.importing import (
     Identity,
     Outcome,
@@ -37,6 +37,7 @@ from pharox_redis.importing.values import (
     read_latitude,
     read_longitude,
 )
+from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox.models import Proxy, ProxyPool
@@ -134,7 +135,7 @@ def add(
         )
         return
     for step, proxy in done:
-        label = printable(proxy_label(proxy, show_secrets))
+        label = printable(proxy_url(proxy, secret=show_secrets))
         result_console().print(f"Proxy {label} ({proxy.id}) {_outcome(step, target)}.")
 
 

@@ -15,7 +15,7 @@ from pharox_redis.drivers import text
 LEASING: Final = frozenset(
     {
         *("evalsha", "exists", "get", "hdel", "hexists", "hget", "hgetall", "hincrby", "hmget"),
-        *("hset", "hsetnx", "hvals", "lpush", "lrange", "ltrim", "mget", "pexpireat"),
+        *("hscan", "hset", "hsetnx", "hvals", "lpush", "lrange", "ltrim", "mget", "pexpireat"),
         *("pexpiretime", "ping", "sadd", "scard", "set", "sismember", "srandmember", "srem"),
         *("time", "unlink", "zadd", "zcard", "zcount", "zlexcount", "zrange", "zrangebylex"),
         *("zrangebyscore", "zrem", "zscore"),
@@ -25,8 +25,8 @@ LEASING: Final = frozenset(
 
 OPERATING: Final = frozenset(
     {
-        *("config|get", "hkeys", "hlen", "hscan", "info", "llen", "memory|usage", "persist"),
-        *("pttl", "hscan", "scan", "smismember", "sscan", "strlen", "type", "zmscore"),
+        *("config|get", "hkeys", "hlen", "info", "llen", "memory|usage", "persist"),
+        *("pttl", "scan", "smismember", "sscan", "strlen", "type", "zmscore"),
         *("zscan",),
     }
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from inspect import signature
+from typing import Any, Literal, Protocol
 
 import redis.asyncio
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
 from redis.exceptions import AskError, TryAgainError
 
 from pharox_redis.drivers.asking import follow_asks
@@ -18,6 +21,7 @@ from pharox_redis.drivers.shared_lines import SharedLines
 from pharox_redis.errors import UnsupportedClientError
 
 _ATTEMPTS = 5
+_SOCKET_TIMEOUT: Any = signature(AbstractConnection).parameters["socket_timeout"].default
 # A connection that was closed under a command's feet, by another task or with another event loop.
 _BROKEN = (AttributeError, OSError, EOFError, RuntimeError)
 _GONE = (*_BROKEN, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
@@ -42,22 +46,42 @@ class AsyncLink(Protocol):
         """What INFO tells of a server."""
 
 
-class _Turns:
+class _Turns(asyncio.Semaphore):
     """Lets no more callers in than the client has connections; the others wait their turn.
 
     redis-py's pool turns them away instead (``Too many connections``), and its pool that waits is a
     fifth slower (50 tasks, EVALSHA of ``return 1``).
+
+    Nobody waits longer than a silent server is waited for, all attempts together: else, while it is
+    silent, the line would grow with each caller, and the last one hear after minutes.
     """
 
-    def __init__(self, connections: int) -> None:
-        self._turn = asyncio.Semaphore(max(1, connections))
+    def __init__(self, connections: int, options: dict[str, Any], retry: Any) -> None:
+        super().__init__(max(1, connections))
+        timeout = options.get("socket_timeout", _SOCKET_TIMEOUT)
+        attempts = 1 + (retry.get_retries() if isinstance(retry, Retry) else 0)
+        self._seconds = timeout * attempts if timeout and attempts > 0 else None
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for a turn. Raises redis-py's ``TimeoutError``."""
+        if not self.locked():
+            return await super().acquire()
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await super().acquire()
+        except TimeoutError:
+            raise redis.exceptions.TimeoutError(
+                "All connections are waiting for the server."
+            ) from None
 
 
-class AsyncServerLink(_Turns):
+class AsyncServerLink:
     """One server, or whichever server Sentinel says is the master."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
-        super().__init__(getattr(client.connection_pool, "max_connections", 100))
+        pool: Any = client.connection_pool
+        options = getattr(pool, "connection_kwargs", {})
+        self._turn = _Turns(getattr(pool, "max_connections", 100), options, options.get("retry"))
         # redis-py does not annotate execute_command.
         self._client: Any = client
         self._lines = SharedLines(client, self._turn)
@@ -98,7 +122,7 @@ class AsyncServerLink(_Turns):
             return await self._client.info("server")
 
 
-class AsyncClusterLink(_Turns):
+class AsyncClusterLink:
     """A Cluster: the master of each command's slot.
 
     When a node is lost or slots have moved, redis-py (8.1) closes connections that other tasks are
@@ -109,7 +133,8 @@ class AsyncClusterLink(_Turns):
     """
 
     def __init__(self, client: RedisCluster) -> None:
-        super().__init__(client.connection_kwargs.get("max_connections", 100))
+        options = client.connection_kwargs
+        self._turn = _Turns(options.get("max_connections", 100), options, client.retry)
         self._client = client
         follow_asks(client)
 

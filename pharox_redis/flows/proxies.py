@@ -22,7 +22,7 @@ from uuid import UUID
 from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
 from pharox.models import Proxy, ProxyStatus
 
-from pharox_redis.codec import REVISION, decode_proxy, encode_proxy, merge_document
+from pharox_redis.codec import INDEXED, REVISION, decode_proxy, encode_proxy, merge_document
 from pharox_redis.errors import InvalidProxyError, PoolMismatchError, ProxyPoolConflictError
 from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_chunks, in_turns
 from pharox_redis.flows.directory import GET_POOL, parse_tag, pool_of_proxy
@@ -41,6 +41,7 @@ SET_STATUS = load("set_status")
 _READ_AT_ONCE = 200
 _SAVE_AT_ONCE = 50
 _ATTEMPTS = 20
+_STATUS = len(INDEXED)
 
 
 class Entry(NamedTuple):
@@ -103,14 +104,16 @@ def decode_listed(ctx: Context, ref: PoolRef, row: Sequence[Any]) -> Proxy:
 # -- saving ------------------------------------------------------------------------------------
 
 
-def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
+def save_proxies(ctx: Context, proxies: Sequence[Proxy], keep_status: bool = False) -> Flow[int]:
     """Insert or overwrite proxies; how many were given. Of two with one id the last counts.
+
+    ``keep_status``: known ones keep theirs, but for those that retiring made inactive.
 
     Trips grow with their number (about one in fifty proxies, and three more). Raises
     ``PoolNotFoundError``, ``ProxyPoolConflictError``, ``InvalidProxyError`` before the first write.
     """
     entries: dict[str, Entry] = {}
-    for entry in (yield from in_turns(proxies, _encode)):
+    for entry in (yield from in_turns(proxies, lambda proxy: _encode(proxy, keep_status))):
         known = entries.get(entry.id)
         if known is not None and known.pool_id != entry.pool_id:
             raise ProxyPoolConflictError(
@@ -131,8 +134,11 @@ def save_proxies(ctx: Context, proxies: Sequence[Proxy]) -> Flow[int]:
     raise InvalidProxyError(f"Proxy {todo[0].id} changes too fast to be saved; try again.")
 
 
-def _encode(proxy: Proxy) -> Entry:
-    return Entry(str(proxy.id), proxy.pool_id, *encode_proxy(proxy), type(proxy))
+def _encode(proxy: Proxy, keep_status: bool) -> Entry:
+    columns, document = encode_proxy(proxy)
+    if keep_status:
+        columns[_STATUS] = f"+{columns[_STATUS]}"
+    return Entry(str(proxy.id), proxy.pool_id, columns, document, type(proxy))
 
 
 def _existing_pools(ctx: Context, ids: set[UUID]) -> Flow[dict[UUID, PoolRef]]:

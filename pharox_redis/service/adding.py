@@ -2,7 +2,8 @@
 
 Its id follows from the pool, the protocol, the host, the port and the user, as that of an import
 does. So one that is added again is the same proxy, not a second one whose leases would not count
-for the first; it keeps what the request does not say, its status and its limit among it.
+for the first; it keeps what the request does not say, its status and its limit among it. (One that
+is being retired comes back, with the status of a new one.)
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from pharox_redis.service.wire.proxies import ProxyIn
 
 
 class Added(NamedTuple):
-    """A proxy as it was saved, and whether it is new."""
+    """A proxy as it was saved, whether it is new, and whether it keeps the status that it has by
+    then: ``proxy.status`` is that of a new one."""
 
     proxy: Proxy
     new: bool
+    keep_status: bool
 
 
 async def add_proxies(
@@ -37,7 +40,10 @@ async def add_proxies(
     made = await asyncio.gather(
         *(_made(storage, pool_id, identity, each) for identity, each in latest.items())
     )
-    await storage.add_proxies_bulk([each.proxy for each in made])
+    for keep_status in (True, False):
+        some = [each.proxy for each in made if each.keep_status is keep_status]
+        if some:
+            await storage.add_proxies_bulk(some, keep_status=keep_status)
     return list(made)
 
 
@@ -49,11 +55,13 @@ async def _made(
     storage: AsyncRedisStorage, pool_id: UUID, identity: Identity, wanted: ProxyIn
 ) -> Added:
     taken: list[UUID] = []
+    keep_status = "status" not in wanted.model_fields_set
     while True:
         known_as = proxy_id(pool_id, identity, unlike=taken)
         known = await storage.get_proxy_by_id(known_as)
         if known is None:
-            return Added(wanted.to_proxy(pool_id, known_as), True)
+            return Added(wanted.to_proxy(pool_id, known_as), True, keep_status)
         if identity_of(known) == identity:
-            return Added(known.model_copy(update=wanted.changes()), False)
+            changed = {**wanted.changes(), "status": wanted.status}
+            return Added(known.model_copy(update=changed), False, keep_status)
         taken.append(known_as)  # somebody has given that proxy another host since

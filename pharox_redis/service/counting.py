@@ -28,18 +28,28 @@ class CountedRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 0
+        status, gone, answered = 0, False, False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not message.get("more_body", False):
+                answered = True
             await send(message)
+
+        async def receiving() -> Message:
+            nonlocal gone
+            message = await receive()
+            # Also said after the answer.
+            if message["type"] == "http.disconnect" and not answered:
+                gone = True
+            return message
 
         began = time.perf_counter()
         try:
             with self._metrics.requests_open.track_inprogress():
-                await self._app(scope, receive, sending)
+                await self._app(scope, receiving, sending)
         except Exception:
             status = status or 500  # what the server makes of it
             raise
@@ -48,4 +58,4 @@ class CountedRequests:
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
             seconds = time.perf_counter() - began
-            self._metrics.observe_request(route, method, status, seconds)
+            self._metrics.observe_request(route, method, 0 if gone else status, seconds)

@@ -37,7 +37,8 @@ class BodyLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self._largest_bulk if scope["path"].endswith(BULK_PATH_END) else self._largest
+        bulk = scope["method"] == "POST" and scope["path"].endswith(BULK_PATH_END)
+        limit = self._largest_bulk if bulk else self._largest
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
             await too_large(limit).response()(scope, receive, send)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import traceback
 
+from pharox.exceptions import PharoxError
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pharox_redis.service.problems import internal
+from pharox_redis.service.problems import Problem, internal
 
 logger = logging.getLogger("pharox_redis.service")
 
@@ -20,6 +22,15 @@ def log_mishap(method: str, path: str, error: BaseException) -> None:
     """Log an error of ours, without its message."""
     places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     logger.error("%s %s: %s\n%s", method, path, type(error).__name__, places)
+
+
+def log_storage(request: Request, error: PharoxError, problem: Problem) -> None:
+    """Log what the storage raised, if the client was not at fault: a line, or as a mishap."""
+    path = request.scope["path"]
+    if problem.document.type == "about:blank":
+        log_mishap(request.method, path, error)
+    elif problem.status_code >= 500:
+        logger.warning("%s %s: %s", request.method, path, error)
 
 
 class Mishaps:

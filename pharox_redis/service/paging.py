@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import quote, unquote
 
 from fastapi import Query, Request, Response
 
@@ -18,6 +19,15 @@ After: TypeAlias = Annotated[
         description="Go on after the page before: what its X-Next-After header says.",
     ),
 ]
+
+AfterName: TypeAlias = Annotated[
+    str,
+    Query(
+        max_length=8_000,
+        description="Go on after the page before: what its X-Next-After header says.",
+    ),
+]
+"""``After`` of a list by name: see ``cursor_of``."""
 
 STORAGE_PAGE: Final = 500
 """What the storage reads in one trip, at most."""
@@ -37,6 +47,19 @@ PAGED: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 """For OpenAPI: what the reply with a page has."""
+
+
+_PLAIN: Final = "".join(chr(code) for code in range(ord("!"), ord("~") + 1) if chr(code) != "%")
+
+
+def cursor_of(name: str) -> str:
+    """A name as a cursor: a header has ASCII only, and no blanks at its ends."""
+    return quote(name, safe=_PLAIN)
+
+
+def name_of(cursor: str) -> str:
+    """The name that a cursor stands for."""
+    return unquote(cursor)
 
 
 def name_next(request: Request, response: Response, after: str) -> None:

@@ -134,3 +134,25 @@ def test_all_is_checked_before_the_first_write(bench: Bench) -> None:
     bench.refused("PHAROX_ARGUMENT", "save_proxies", NOWHERE, chunk_us=1000)
     other = bench.keys.pool(uuid4())
     bench.refused("PHAROX_POOL", "save_proxies", *good, chunk_us=1000, key=other)
+
+
+def test_a_status_after_a_plus_is_for_new_ones(bench: Bench) -> None:
+    """Known ones keep theirs, but for those that retiring made inactive."""
+    fresh, known, slow = make_proxy(bench.pool), bench.proxies[1], bench.proxies[2]
+    enter(bench, str(fresh.id))
+    bench.call("set_status", proxy_id=str(slow.id), status="inactive")
+    bench.lease()
+    assert bench.call("retire_proxy", proxy_id=bench.id(), only="") == "retired"
+    for proxy, status in (
+        (fresh, "active"),
+        (known, "active"),
+        (slow, "inactive"),
+        (bench.proxies[0], "active"),
+    ):
+        revision = (bench.get("proxy", str(proxy.id)) or {}).get("rev", "")
+        columns = item(proxy, revision, status="+active", city="Rom")
+        assert bench.call("save_proxies", *columns, chunk_us=100_000) == [1, []]
+        stored = bench.get("proxy", str(proxy.id))
+        assert (stored["st"], stored["ci"]) == (status, "Rom")
+    assert set(bench.get("idle")) == {str(slow.id)}
+    assert not bench.get("retired")

@@ -129,6 +129,8 @@ def scrape(world: World, storage: RedisStorage) -> None:
     with RedisProxyManager(storage).with_lease(POOL, "worker", 30) as managed:
         assert managed is not None
     storage.release_lease(lease)
+    names = storage.consumer_names([world.lease.consumer_id])
+    assert list(names.values()) == ["somebody"]
     _report_health(world, storage)
     _meet_what_is_due(world, storage)
     stats = storage.get_pool_stats(POOL)

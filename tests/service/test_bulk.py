@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pharox_redis.service.ndjson import lines
-from tests.service.serving import Service, ndjson, problem, serving
+from pharox_redis.service.app import create_app
+from pharox_redis.service.ndjson import Line, lines
+from pharox_redis.service.routes.bulk import _Bulk
+from tests.service.serving import Service, ndjson, problem, serving, settings_for
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -198,3 +200,29 @@ def test_lines_do_not_depend_on_how_they_come(body: bytes, data: st.DataObject) 
         if text.strip() or len(text) > longest
     ]
     assert asyncio.run(read()) == expected
+
+
+def test_lines_that_are_wrong_keep_nobody_waiting() -> None:
+    """All of a body may be refused without a trip; others have their turn all the same."""
+
+    async def turns_meanwhile() -> int:
+        bulk, turns = (
+            _Bulk(
+                create_app(settings_for("redis://127.0.0.1:1/0", "p")).state.service, uuid.uuid4()
+            ),
+            0,
+        )
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(others())
+        for number in range(5_000):
+            await bulk.take(Line(number, b"x"))
+        task.cancel()
+        return turns
+
+    assert asyncio.run(turns_meanwhile()) >= 25

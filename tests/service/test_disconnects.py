@@ -23,6 +23,8 @@ from pharox_redis import AsyncRedisStorage, RedisStorage, Settings
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.app import create_app
 from pharox_redis.service.outcomes import AcquireOutcome, Outcome
+from tests.recorders.exposition import value
+from tests.service.scraping import scrape
 from tests.service.serving import KEYS, Service, settings_for, wait_for
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants
@@ -57,6 +59,8 @@ def test_a_client_that_goes_while_redis_is_asked(
     with service.client(Role.LEASE) as client:  # so that pool and consumer are known
         lease = client.post("/v1/leases/", json={"pool_id": pool_id, "consumer_id": "c"}).json()
         client.post(f"/v1/leases/{lease['id']}/release")
+        counted = {"route": "/v1/leases/", "method": "POST", "status": "none"}
+        gone = value(scrape(client), "pharox_redis_http_requests_total", **counted) or 0
     service.outcomes.clear()
     paused_later()
     connection = request_for(service, pool_id)
@@ -75,6 +79,9 @@ def test_a_client_that_goes_while_redis_is_asked(
     assert isinstance(outcome, AcquireOutcome) and outcome.outcome == "abandoned"
     wait_for(lambda: waiting(service) == 0)
     wait_for(lambda: not service.active(pool_id))
+    with service.client() as client:
+        counted = {"route": "/v1/leases/", "method": "POST", "status": "none"}
+        assert value(scrape(client), "pharox_redis_http_requests_total", **counted) == gone + 1
     figures = service.storage.get_pool_figures(pool_id)
     assert figures.available_proxies == 2
     connection.close()

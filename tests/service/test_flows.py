@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
 from pharox.models import ProxyHealthRecord, ProxyProtocol, ProxyStatus
 
+from pharox_redis import AsyncRedisStorage
 from pharox_redis.service.outcomes import AcquireOutcome, ReleaseOutcome
-from pharox_redis.service.wire.proxies import url_of
-from tests.service.serving import Service, problem
+from pharox_redis.urls import proxy_url
+from tests.service.serving import Service, ndjson, problem, serving
 
 PROXY = {
     "host": "proxy.example.net",
@@ -312,6 +314,53 @@ def test_urls_are_for_http_clients(admin: httpx.Client, service: Service, host: 
     pool_id = service.pool(0)
     body = {"host": host, "port": 8080, "username": "a b", "password": "c+d e"}
     proxy_id = admin.post(f"/v1/pools/{pool_id}/proxies/", json=body).json()["id"]
-    url = httpx.URL(url_of(service.storage.get_proxy(proxy_id)))
+    url = httpx.URL(proxy_url(service.storage.get_proxy(proxy_id)))
     assert (url.host, url.port) == (host, 8080)
     assert (url.username, url.password) == ("a b", "c+d e")
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_retired_proxy_that_is_added_again_is_back(
+    admin: httpx.Client, service: Service, bulk: bool
+) -> None:
+    """Retired by a sync while somebody held it, and wanted after all: as by an import."""
+    pool = new_pool(admin)
+    path = f"/v1/pools/{pool['id']}/proxies/"
+    first = admin.post(path, json=PROXY).json()
+    body = {"pool_id": pool["id"], "consumer_id": "c"}
+    lease = admin.post("/v1/leases/", json=body).json()
+    assert service.storage.retire_proxy(first["id"]) is False
+    if bulk:
+        kind = {"content-type": "application/x-ndjson"}
+        reply = admin.post(f"{path}bulk", content=ndjson(PROXY), headers=kind)
+        assert reply.json()["updated"] == 1
+    else:
+        reply = admin.post(path, json=PROXY)
+        assert (reply.status_code, reply.json()["status"]) == (200, "active")
+    admin.post(f"/v1/leases/{lease['id']}/release")
+    service.storage.cleanup_expired_leases()
+    assert admin.get(f"{path}{first['id']}").json()["status"] == "active"
+    assert admin.post("/v1/leases/", json=body).status_code == 201
+
+
+def test_a_ban_while_a_proxy_is_added_again_holds(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is sent again every hour while health checks ban: none of these is undone."""
+    with serving(valkey_url) as service, service.client() as admin:
+        path = f"/v1/pools/{service.pool(0)}/proxies/"
+        first = admin.post(path, json=PROXY).json()
+        read = AsyncRedisStorage.get_proxy_by_id
+
+        async def banned_meanwhile(self: AsyncRedisStorage, proxy_id: Any) -> Any:
+            found = await read(self, proxy_id)
+            await self.set_proxy_status(proxy_id, ProxyStatus.BANNED)
+            return found
+
+        monkeypatch.setattr(AsyncRedisStorage, "get_proxy_by_id", banned_meanwhile)
+        again = admin.post(path, json={**PROXY, "city": "Rosario"}).json()
+        monkeypatch.undo()
+        assert (again["status"], again["city"]) == ("banned", "Rosario")
+        assert admin.get(f"{path}{first['id']}").json() == again
+        said = admin.post(path, json={**PROXY, "status": "slow"})
+        assert said.json()["status"] == "slow"

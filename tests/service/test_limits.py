@@ -14,6 +14,7 @@ import pytest
 
 from pharox_redis.service.api_keys import Role
 from tests.service.serving import KEYS, Service, problem, serving
+from tests.support.builders import make_proxies
 
 LARGEST = 2_000
 
@@ -119,6 +120,8 @@ def test_a_bulk_has_its_own_limit(admin: httpx.Client, service: Service) -> None
     headers = {"content-type": "application/x-ndjson"}
     assert admin.post(path, content=b" " * LARGEST * 2, headers=headers).status_code == 200
     problem(admin.post(path, content=b" " * (LARGEST * 2 + 1), headers=headers), 413)
+    # Which another method, that is held whole, does not share.
+    problem(admin.patch(path, content=b" " * (LARGEST + 1)), 413)
 
 
 def test_pages_of_proxies(admin: httpx.Client, service: Service) -> None:
@@ -193,3 +196,48 @@ def test_pages_of_pools_and_leases(admin: httpx.Client, service: Service) -> Non
         found += [pool["name"] for pool in reply.json()]
         url = reply.links.get("next", {}).get("url", "")
     assert found == all_names
+
+
+@pytest.mark.parametrize("name", ["北京", "ñandú", "50% off", "a ", " a", "a+b&c=d", "名" * 199])
+def test_pages_of_pools_with_any_name(valkey_url: str, name: str) -> None:
+    """A header has ASCII, and no blanks at its ends; a pool's name may have all that."""
+    with serving(valkey_url) as service, service.client() as admin:
+        for each in (name, f"{name}~"):
+            assert admin.post("/v1/pools/", json={"name": each}).status_code == 201
+        first = admin.get("/v1/pools/", params={"limit": 1})
+        assert [pool["name"] for pool in first.json()] == [name]
+        for following in (
+            admin.get(first.links["next"]["url"]),
+            admin.get("/v1/pools/", params={"limit": 1, "after": first.headers["x-next-after"]}),
+        ):
+            assert [pool["name"] for pool in following.json()] == [f"{name}~"]
+            assert "link" not in following.headers
+        for pool in admin.get("/v1/pools/").json():
+            admin.delete(f"/v1/pools/{pool['id']}")
+
+
+def test_small_pages_with_a_filter_take_no_trip_for_each_proxy(
+    admin: httpx.Client, service: Service
+) -> None:
+    pool_id = service.pool(0)
+    service.storage.add_proxies_bulk(
+        make_proxies(service.storage.get_pool(pool_id), 1_200, country="BR")
+        + make_proxies(service.storage.get_pool(pool_id), 3, country="AR")
+    )
+
+    def trips() -> int:
+        return int(service.storage.client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    path = f"/v1/pools/{pool_id}/proxies/?limit=1&country="
+    admin.get(f"{path}AR")
+    before = trips()
+    assert admin.get(f"{path}XX").json() == []
+    assert trips() - before <= 5
+    found, url = [], f"{path}AR"
+    while url:
+        reply = admin.get(url)
+        assert len(reply.json()) <= 1
+        found += [proxy["id"] for proxy in reply.json()]
+        url = reply.links.get("next", {}).get("url", "")
+    assert len(set(found)) == len(found) == 3
+    assert trips() - before <= 20

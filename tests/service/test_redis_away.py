@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -93,6 +94,43 @@ def test_many_requests_while_it_is_silent_do_not_queue_up(valkey_url: str) -> No
         assert [reply.status_code for reply in replies] == [503] * 20
         assert max(reply.elapsed.total_seconds() for reply in replies) < 8
         wait_for(lambda: not service.active(pool_id))
+
+
+def test_what_waits_for_a_connection_while_it_is_silent_hears_soon() -> None:
+    """More requests than there are connections: they do not wait in line for each other's ends."""
+    with (
+        EmbeddedServer() as server,
+        serving(f"{server.url}?max_connections=4", server_timeout=0.3) as service,
+    ):
+        pool_id = service.pool(1)
+        with service.client() as client:
+            proxy_id = client.get(f"/v1/pools/{pool_id}/proxies/").json()[0]["id"]
+            body = {"pool_id": pool_id, "consumer_id": "c"}
+            lease = client.post("/v1/leases/", json=body).json()
+
+        async def ask_all() -> list[httpx.Response]:
+            limits = httpx.Limits(max_connections=200)
+            async with service.async_client(limits=limits) as client:
+                return await asyncio.gather(
+                    *(client.get(f"/v1/pools/{pool_id}/proxies/{proxy_id}") for _ in range(60)),
+                    *(client.post(f"/v1/leases/{lease['id']}/release") for _ in range(60)),
+                    *(
+                        client.post("/v1/leases/", json=body, headers={"Idempotency-Key": f"{n}"})
+                        for n in range(30)
+                    ),
+                )
+
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            replies = asyncio.run(ask_all())
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert {reply.status_code for reply in replies} == {503}
+        assert max(reply.elapsed.total_seconds() for reply in replies) < 6
+        with service.client() as client:
+            wait_for(lambda: client.get("/readyz").status_code == 200)
+            assert client.post(f"/v1/leases/{lease['id']}/release").status_code == 200
 
 
 def ask(service: Service, pool_id: str) -> httpx.Response:

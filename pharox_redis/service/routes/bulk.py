@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.adding import add_proxies
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import BULK_PATH_END
+from pharox_redis.service.mishaps import log_storage
 from pharox_redis.service.ndjson import MEDIA_TYPES, Line, lines
 from pharox_redis.service.problems import Problem, no_pool, of_storage
 from pharox_redis.service.state import Service, TheService
@@ -78,7 +80,10 @@ async def add_many(pool_id: UUID, request: Request, service: TheService) -> Bulk
         raise no_pool(pool_id) from None
     except (Problem, PharoxError) as error:
         service.failed(error)
-        raise bulk.ended_by(error) from error
+        ended = bulk.ended_by(error)
+        if isinstance(error, PharoxError):
+            log_storage(request, error, ended)
+        raise ended from error
     return bulk.result()
 
 
@@ -94,12 +99,12 @@ class _Bulk:
 
     async def take(self, line: Line) -> None:
         if line.text is None:
-            self._refuse(line.number, f"it is longer than {self._longest:,} bytes")
+            await self._refuse(line.number, f"it is longer than {self._longest:,} bytes")
             return
         try:
             self._todo.append(ProxyIn.model_validate_json(line.text))
         except ValidationError as error:
-            self._refuse(line.number, _reason(error))
+            await self._refuse(line.number, _reason(error))
             return
         if len(self._todo) == AT_ONCE:
             await self.write()
@@ -110,8 +115,10 @@ class _Bulk:
             for each in await add_proxies(self._storage, self._pool_id, todo):
                 self._counts[each.new] += 1
 
-    def _refuse(self, number: int, detail: str) -> None:
+    async def _refuse(self, number: int, detail: str) -> None:
         self._failed += 1
+        if self._failed % AT_ONCE == 0:
+            await asyncio.sleep(0)  # nothing else lets others have their turn here
         if len(self._errors) < MOST_ERRORS:
             self._errors.append(LineError(line=number, detail=detail))
 

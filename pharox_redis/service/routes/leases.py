@@ -46,18 +46,25 @@ from pharox_redis.service.wire.leases import HeldLeaseOut, LeaseIn, LeaseOut
 
 router = APIRouter(prefix="/v1/leases", tags=["leases"], route_class=GuardedRoute)
 
-_NOTHING_FREE = Problem(
-    409,
-    "No proxy of the pool that matches is free now.",
-    name="nothing-free",
-    title="Nothing is free",
-)
-_OTHER_BODY = Problem(
-    422,
-    "The Idempotency-Key was used for another request; a new request needs a new key.",
-    name="idempotency-conflict",
-    title="The key was used before",
-)
+
+# Made anew each time: an exception that is kept grows by a traceback with each raise, and keeps the
+# requests in its frames.
+def _nothing_free() -> Problem:
+    return Problem(
+        409,
+        "No proxy of the pool that matches is free now.",
+        name="nothing-free",
+        title="Nothing is free",
+    )
+
+
+def _other_body() -> Problem:
+    return Problem(
+        422,
+        "The Idempotency-Key was used for another request; a new request needs a new key.",
+        name="idempotency-conflict",
+        title="The key was used before",
+    )
 
 
 _ENDED: Final[dict[int | str, dict[str, Any]]] = {
@@ -111,7 +118,7 @@ async def acquire(
         work = service.desk.acquire(wanted, once)
         lease = await (watch.over(work) if watch else work)
         if lease is None:
-            raise _NOTHING_FREE
+            raise _nothing_free()
     except BaseException as error:
         counted.failed(error)
         if watch:
@@ -119,7 +126,7 @@ async def acquire(
         if isinstance(error, ClientGone):
             return Response(status_code=499)  # nobody reads it
         if isinstance(error, IdempotencyConflictError):
-            raise _OTHER_BODY from None
+            raise _other_body() from None
         raise
     try:
         shown = LeaseOut.of(lease, await _proxy_of(service, lease), secret=True)
@@ -233,7 +240,7 @@ class _Counted:
 
     def failed(self, error: BaseException) -> None:
         match error:
-            case Problem() if error is _NOTHING_FREE:
+            case Problem(status_code=409):
                 self.done("none")
             case Problem():
                 self.done("no_pool")

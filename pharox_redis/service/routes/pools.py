@@ -11,7 +11,7 @@ from pharox.models import ProxyPool
 from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import LARGEST_PAGE
-from pharox_redis.service.paging import PAGED, After, Limit, name_next
+from pharox_redis.service.paging import PAGED, AfterName, Limit, cursor_of, name_next, name_of
 from pharox_redis.service.problems import no_pool
 from pharox_redis.service.state import TheService
 from pharox_redis.service.wire.pools import PoolIn, PoolOut
@@ -33,12 +33,13 @@ async def list_pools(
     response: Response,
     service: TheService,
     limit: Limit = LARGEST_PAGE,
-    after: After = "",
+    after: AfterName = "",
 ) -> list[PoolOut]:
-    """Pools, by name. ``after`` is the name of the last one seen."""
-    pools = [pool for pool in await service.storage.list_pools() if pool.name > after]
+    """Pools, by name. ``after`` is the name of the last one seen, percent-encoded."""
+    seen = name_of(after)
+    pools = [pool for pool in await service.storage.list_pools() if pool.name > seen]
     page = pools[:limit]
-    name_next(request, response, page[-1].name if len(pools) > limit else "")
+    name_next(request, response, cursor_of(page[-1].name) if len(pools) > limit else "")
     return [PoolOut.of(pool) for pool in page]
 
 

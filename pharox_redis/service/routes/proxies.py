@@ -40,13 +40,13 @@ async def add_proxy(
     second time: it is given what the request says, keeps the rest, and the reply is 200.
     """
     try:
-        ((made, new),) = await add_proxies(service.storage, pool_id, [proxy])
+        (added,) = await add_proxies(service.storage, pool_id, [proxy])
     except PoolNotFoundError:
         raise no_pool(pool_id) from None
-    if new:
-        return ProxyOut.of(made, None)
+    if added.new:
+        return ProxyOut.of(added.proxy, None)
     response.status_code = 200
-    return await _shown(service, made)
+    return await _shown(service, await _in_pool(service, pool_id, added.proxy.id))
 
 
 @router.get("/", **needs(Role.READ, 404, 422, also=PAGED))
@@ -71,22 +71,31 @@ async def list_proxies(
     ``limit``, or none, though more pages follow: the ``Link`` header tells.
     """
     found: list[ProxyOut] = []
-    read = 0
+    read, size = 0, 0
+    chosen = any(each is not None for each in (status, country, protocol, q))
     while True:
-        # As many as may still be wanted, so that the page ends where the next one begins.
-        size = min(STORAGE_PAGE, limit - len(found))
+        room = limit - len(found)
+        # Few may match, so a small page is not read in small steps.
+        size = size or (STORAGE_PAGE if chosen else min(STORAGE_PAGE, room))
         try:
             page = await service.storage.page_proxies(pool_id, after=after, limit=size)
         except PoolNotFoundError:
             raise no_pool(pool_id) from None
         except ValueError:
             raise bad_parameter("after", "it is not one of this list's") from None
-        found += [
-            ProxyOut.of(state.proxy, state.latency_ms)
-            for state in page.proxies
+        matching = [
+            place
+            for place, state in enumerate(page.proxies)
             if _matches(state, status, country, protocol, q)
         ]
-        read, after = read + size, page.next
+        if len(matching) > room:
+            # Once more, so far as is wanted: the page ends where the next one begins.
+            size = matching[room - 1] + 1
+            continue
+        for place in matching:
+            state = page.proxies[place]
+            found.append(ProxyOut.of(state.proxy, state.latency_ms))
+        read, size, after = read + size, 0, page.next
         if not after or len(found) >= limit or read >= MOST_READ:
             break
     name_next(request, response, after)
