@@ -81,8 +81,15 @@ if excess > 0 then
   if #due < excess then
     return redis.error_reply('PHAROX_UNAVAILABLE ' .. proxy_id)
   end
+  local swept = 0
   for _, holder in ipairs(due) do
     end_hold(pool, holder, proxy_id)
+    if string.sub(holder, 1, 1) ~= '!' then
+      swept = swept + 1
+    end
+  end
+  if swept > 0 then
+    redis.call('HINCRBY', pool, 'swept', swept)
   end
   load = load - #due
   proxy = read_live(pool, proxy_id)

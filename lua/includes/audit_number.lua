@@ -17,10 +17,10 @@ local function audit_number(pool, id, number, tell, repair)
   elseif usable(listed) and alone then
     right = listed
   else
-    right = tonumber(redis.call('HGET', pool, 'seq') or 0) or 0
-    repeat
-      right = right + 1
-    until redis.call('ZCOUNT', list, right, right) == 0
+    local last = redis.call('ZRANGE', list, '9007199254740990', '0', 'BYSCORE', 'REV', 'LIMIT', 0, 1,
+      'WITHSCORES')
+    right = math.max(tonumber(redis.call('HGET', pool, 'seq') or 0) or 0,
+      math.floor(tonumber(last[2] or 0))) + 1
   end
   if repair then
     local text = string.format('%.0f', right)

@@ -31,7 +31,8 @@ from pharox_redis.cli.listing import Row, Span, print_fields, print_json_array, 
 from pharox_redis.cli.naming import SomeConsumerOption, SomePoolOption, read_ids
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import print_json
-from pharox_redis.cli.shapes import lease_json, proxy_json, proxy_label
+from pharox_redis.cli.shapes import lease_json, proxy_json
+from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox_redis.storage import RedisStorage
@@ -98,7 +99,7 @@ def show(
         ("status", known.status.value),
         ("consumer", name),
         ("pool", known.pool_name),
-        ("proxy", proxy_label(proxy, show_secrets) if proxy else None),
+        ("proxy", proxy_url(proxy, secret=show_secrets) if proxy else None),
         ("proxy id", str(known.proxy_id)),
         ("acquired at", shown["acquired_at"]),
         ("expires at", shown["expires_at"]),

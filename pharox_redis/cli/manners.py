@@ -74,7 +74,9 @@ def notes_of(error: BaseException) -> list[str]:
 
 def prepare_streams() -> None:
     """Let output escape what the terminal's encoding does not have, instead of failing; and let it
-    go nowhere if the process was started without."""
+    go nowhere, and input come from there, if the process was started without."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for good
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -18,7 +18,11 @@ _USER_INFO = re.compile(r"//.*@", re.DOTALL)
 
 
 class _Output(Console):
-    """A console that lets a broken pipe be the command's to end (see `manners`)."""
+    """A console that lets a broken pipe be the command's to end (see `manners`).
+
+    Those that are made of it print what is said as it is: the ``:a:`` of an IPv6 address, or of a
+    pool's name, is no emoji.
+    """
 
     def on_broken_pipe(self) -> None:
         """Raise what rich has caught."""
@@ -27,12 +31,19 @@ class _Output(Console):
 
 def result_console() -> Console:
     """Return the console for what a command was asked for."""
-    return _Output(highlight=False, markup=False, soft_wrap=True)
+    # A pipe is a pipe, also where a variable such as FORCE_COLOR is set.
+    return _Output(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+        force_terminal=sys.stdout.isatty(),
+    )
 
 
 def error_console() -> Console:
     """Return the console for progress, warnings and errors."""
-    return _Output(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    return _Output(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

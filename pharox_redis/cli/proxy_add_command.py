@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 from pharox.models import ProxyProtocol, ProxyStatus
@@ -15,8 +16,9 @@ from pharox_redis.cli.naming import PoolOption, find_pool, nth
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
 from pharox_redis.cli.output import print_json, printable, result_console
 from pharox_redis.cli.progress import progress_bar
-from pharox_redis.cli.shapes import proxy_json, proxy_label
+from pharox_redis.cli.shapes import proxy_json
 from pharox_redis.importing import (
+    Identity,
     Outcome,
     Record,
     Step,
@@ -35,10 +37,12 @@ from pharox_redis.importing.values import (
     read_latitude,
     read_longitude,
 )
+from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox.models import Proxy, ProxyPool
 
+    from pharox_redis.models import ProxyState
     from pharox_redis.storage import RedisStorage
 
 
@@ -109,8 +113,13 @@ def add(
     ]
     with storage_for(url, prefix) as storage:
         target = find_pool(storage, pool, "--pool")
-        known = {identity_of(proxy): proxy for proxy in _known(storage, target, records)}
-        steps = list(plan(known.values(), records, target.id, terms))
+        known: dict[Identity, Proxy] = {}
+        retired = set[UUID]()
+        for state in _known(storage, target, records):
+            known.setdefault(identity_of(state.proxy), state.proxy)
+            if state.retired:
+                retired.add(state.proxy.id)
+        steps = list(plan(known.values(), records, target.id, terms, retired=retired))
         apply(storage, steps)
     done = [
         (step, step.proxy or known[step.identity])
@@ -126,7 +135,7 @@ def add(
         )
         return
     for step, proxy in done:
-        label = printable(proxy_label(proxy, show_secrets))
+        label = printable(proxy_url(proxy, secret=show_secrets))
         result_console().print(f"Proxy {label} ({proxy.id}) {_outcome(step, target)}.")
 
 
@@ -154,7 +163,7 @@ def _read(reader: Callable[..., Any], text: str | None, *hint: str) -> Any:
         raise typer.BadParameter(str(unreadable), param_hint=hint[0]) from None
 
 
-def _known(storage: RedisStorage, pool: ProxyPool, records: list[Record]) -> Iterator[Proxy]:
+def _known(storage: RedisStorage, pool: ProxyPool, records: list[Record]) -> Iterator[ProxyState]:
     """Yield what of a pool matters here: the same proxies, and who has the ids of new ones."""
     identities = {record.identity for record in records}
     ids = {proxy_id(pool.id, identity) for identity in identities}
@@ -163,6 +172,6 @@ def _known(storage: RedisStorage, pool: ProxyPool, records: list[Record]) -> Ite
         for page in proxy_pages(storage, pool.id):
             looked_at += len(page)
             progress.update(task, description=f"{looked_at:,} proxies looked through")
-            for proxy, *_ in page:
-                if proxy.id in ids or identity_of(proxy) in identities:
-                    yield proxy
+            for state in page:
+                if state.proxy.id in ids or identity_of(state.proxy) in identities:
+                    yield state

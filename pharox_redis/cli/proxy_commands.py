@@ -22,7 +22,8 @@ from pharox_redis.cli.naming import SomePoolOption, find_pool, find_proxy, read_
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption, YesOption
 from pharox_redis.cli.output import confirm, plural, print_json, printable, result_console
 from pharox_redis.cli.proxy_add_command import add
-from pharox_redis.cli.shapes import lease_json, proxy_json, proxy_label
+from pharox_redis.cli.shapes import lease_json, proxy_json
+from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox.models import ProxyPool
@@ -119,7 +120,7 @@ def show(
         print_json(proxy_json(known, show_secrets, **more))
         return
     print_fields(
-        ("proxy", proxy_label(known, show_secrets)),
+        ("proxy", proxy_url(known, secret=show_secrets)),
         ("id", str(known.id)),
         ("pool", figures.pool.name),
         ("status", known.status.value),
@@ -159,9 +160,8 @@ def set_status(
         print_json([proxy_json(proxy, show_secrets) for proxy in changed])
         return
     for proxy in changed:
-        result_console().print(
-            f"Proxy {printable(proxy_label(proxy, show_secrets))} ({proxy.id}) is {status.value}."
-        )
+        label = printable(proxy_url(proxy, secret=show_secrets))
+        result_console().print(f"Proxy {label} ({proxy.id}) is {status.value}.")
 
 
 @proxy_app.command("delete")
@@ -197,14 +197,14 @@ def delete(
         print_json([{"id": str(proxy_id), "deleted": gone} for proxy_id, gone in outcomes.items()])
         return
     for proxy in known:
-        label = printable(proxy_label(proxy))
+        label = printable(proxy_url(proxy, secret=False))
         said = "is deleted" if outcomes[proxy.id] else "goes when its leases are over"
         result_console().print(f"Proxy {label} ({proxy.id}) {said}.")
 
 
 def _question(proxies: list[Proxy], leases: int, retire: bool) -> str:
     which = (
-        f"Proxy {printable(proxy_label(proxies[0]))} has"
+        f"Proxy {printable(proxy_url(proxies[0], secret=False))} has"
         if len(proxies) == 1
         else f"{plural(len(proxies), 'proxy')} have"
     )
@@ -229,7 +229,7 @@ def _row(pool: ProxyPool, state: ProxyState, secrets: bool) -> Row:
     return (
         str(proxy.id),
         pool.name,
-        proxy_label(proxy, secrets),
+        proxy_url(proxy, secret=secrets),
         "retired" if state.retired else proxy.status.value,
         proxy.current_leases,
         _limit(proxy),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+
+from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox.models import Lease, Proxy, ProxyPool
@@ -55,7 +56,7 @@ def proxy_json(proxy: Proxy, secrets: bool, **more: Any) -> dict[str, Any]:
     }
     if secrets:
         shown["password"] = None if known is None else known.password
-        shown["url"] = proxy.url
+        shown["url"] = proxy_url(proxy)
     return shown
 
 
@@ -75,15 +76,6 @@ def lease_json(lease: Lease, consumer: str | None, now: datetime) -> dict[str, A
         "released_at": None if lease.released_at is None else _time(lease.released_at),
         "seconds_left": round(max(left, 0.0), 3),
     }
-
-
-def proxy_label(proxy: Proxy, secrets: bool = False) -> str:
-    """A proxy as a URL, the password masked unless secrets were asked for."""
-    if secrets or proxy.credentials is None:
-        return proxy.url
-    host = f"[{proxy.host}]" if ":" in str(proxy.host) else str(proxy.host)
-    user = quote(proxy.credentials.user, safe="")
-    return f"{proxy.protocol.value}://{user}:***@{host}:{proxy.port}"
 
 
 def _time(moment: datetime) -> str:

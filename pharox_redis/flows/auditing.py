@@ -149,8 +149,9 @@ def audit_entries(
     """Whether the directory leads to these proxies of a pool. Two trips, more for each that it does
     not lead to.
 
-    An entry is claimed before a proxy is listed and released after it is hidden. So it is wrong
-    only if the proxy was listed before the first look and is after the second by the same number.
+    An entry is claimed before a proxy is listed and released after it, or its pool, is hidden. So
+    it is wrong only if the proxy was listed before the first look and is after the second by the
+    same number, and the pool is there.
     """
     tag, found = ctx.tag(ref.id), list[Found]()
     before = yield from numbers_of(ctx, ref, ids)
@@ -165,6 +166,8 @@ def audit_entries(
     chosen = [i for i, _ in suspects]
     entries = yield from _entries(ctx, chosen)
     after = yield from numbers_of(ctx, ref, chosen)
+    if not (yield from _is_there(ref)):
+        return []
     for (proxy_id, number), entry, now in zip(suspects, entries, after, strict=True):
         if now != number or names(entry, tag):
             continue
@@ -179,6 +182,11 @@ def audit_entries(
             mended = yield from _lead_to(ctx, ref, proxy_id, entry)
         found.append(Found("no-entry", proxy_id, entry or "none", mended))
     return found
+
+
+def _is_there(ref: PoolRef) -> Flow[bool]:
+    known: list[str] = yield GET_POOL(ref.key)
+    return known[:1] == ["pool"]
 
 
 def _readable(entry: str) -> bool:
@@ -201,7 +209,8 @@ def _lead_to(ctx: Context, ref: PoolRef, proxy_id: str, entry: str) -> Flow[bool
     if (yield swap(key, proxy_id, entry, ours)) != ours:
         return False
     (number,) = yield from numbers_of(ctx, ref, [proxy_id])
-    if number is None:  # deleted meanwhile, before there was an entry to release
+    # Deleted meanwhile, it or its pool, before there was an entry to release?
+    if number is None or not (yield from _is_there(ref)):
         yield swap(key, proxy_id, ours, "")
     return True
 

@@ -14,7 +14,7 @@ from pharox_redis.errors import StorageAccessError
 from pharox_redis.flows.base import Command, Context, Flow, PoolRef, checked, in_turns
 from pharox_redis.flows.confirming import RELEASE
 from pharox_redis.flows.directory import all_pools, parse_tag
-from pharox_redis.flows.pools import parse_uuid, swap
+from pharox_redis.flows.pools import parse_uuid
 from pharox_redis.flows.proxies import retire_proxy
 from pharox_redis.keys import lease_prefix, lease_tail
 from pharox_redis.scripts import Call, load
@@ -89,7 +89,10 @@ def sweep_all(ctx: Context) -> Flow[int]:
                 continue
             ended, unfinished, *free = reply
             total += ended
-            yield from _delete_retired(ctx, ref, free)
+            try:
+                yield from _delete_retired(ctx, ref, free)
+            except PharoxError as error:
+                failed.append(error)
             if unfinished:
                 left.append(ref)
         more = (yield [SWEEP(ref.key, limits=ctx.limits) for ref in left]) if left else []
@@ -103,10 +106,9 @@ def _delete_retired(ctx: Context, ref: PoolRef, ids: Sequence[str]) -> Flow[None
     """Finish what `retire` began. A scraper may sweep, but not change the directory: it leaves that
     to others, and must not hide a proxy that it cannot delete."""
     for proxy_id in ids:
-        key = ctx.keys.directory(proxy_id)
-        entry = yield Command(("HGET", key, proxy_id))
         try:
-            yield swap(key, proxy_id, entry or "", entry or "")
+            # Whether we may: it removes nothing, so that it needs no memory either.
+            yield Command(("HDEL", ctx.keys.directory(proxy_id), ""))
         except StorageAccessError:
             return None
         yield from retire_proxy(ctx, ref, proxy_id, only="retired")

@@ -59,7 +59,11 @@ def acquire_once(
         Command(("SET", note, fingerprint, "NX", "PX", keep)),
         Command(("GET", note)),
     ]
-    known, *granted = (checked(replies)[1] or fingerprint).split(" ")
+    # What is known is told also where the server has no memory for another note.
+    known, *granted = (replies[1] if isinstance(replies[1], str) else "").split(" ")
+    if not known:
+        checked(replies)
+        known = fingerprint
     if known != fingerprint:
         raise IdempotencyConflictError(
             "This key was used for another request; a new request needs a new key."

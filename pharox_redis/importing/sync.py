@@ -231,7 +231,8 @@ def apply_sync(
     """
     result = result if result is not None else SyncResult()
     if plan.new:
-        _add(storage, plan, result, on_progress)
+        pool = storage.ensure_pool(plan.pool.name) if plan.pool_is_new else plan.pool
+        _add(storage, plan, pool, plan.new, result, on_progress)
     if plan.changed:
         _update(storage, plan, result, on_progress)
     for gone in (*plan.retired, *plan.leaving):
@@ -246,13 +247,17 @@ def apply_sync(
 
 
 def _add(
-    storage: SyncStorage, plan: SyncPlan, result: SyncResult, on_progress: Progress | None
+    storage: SyncStorage,
+    plan: SyncPlan,
+    pool: ProxyPool,
+    identities: list[Identity],
+    result: SyncResult,
+    on_progress: Progress | None,
 ) -> None:
-    pool = storage.ensure_pool(plan.pool.name) if plan.pool_is_new else plan.pool
-    for start in range(0, len(plan.new), BATCH):
+    for start in range(0, len(identities), BATCH):
         batch = [
             new_proxy(pool.id, plan.wanted.records[identity], plan.terms, plan.owners)
-            for identity in plan.new[start : start + BATCH]
+            for identity in identities[start : start + BATCH]
         ]
         storage.add_proxies_bulk(batch)
         result.added += len(batch)
@@ -262,13 +267,21 @@ def _add(
 def _update(
     storage: SyncStorage, plan: SyncPlan, result: SyncResult, on_progress: Progress | None
 ) -> None:
-    """Write what changed, page by page as it is now."""
+    """Write what changed, page by page as it is now.
+
+    What was to come back and is not there any more was deleted as its last lease ended: it is added
+    anew.
+    """
     after, left = "", len(plan.changed)
+    returning = {
+        gone: update.identity for gone, update in plan.changed.items() if RETIRED in update.changes
+    }
     while left:
         page = storage.page_proxies(plan.pool.id, after=after)
         batch = list[Proxy]()
         for proxy, _, retired in page.proxies:
             update = plan.changed.get(proxy.id)
+            returning.pop(proxy.id, None)
             record = update and plan.wanted.records.get(identity_of(proxy))
             if record is None:
                 continue
@@ -281,8 +294,9 @@ def _update(
             result.updated += len(batch)
             _tell(on_progress, "done", result.total, always=True)
         if not page.next:
-            return
+            break
         after = page.next
+    _add(storage, plan, plan.pool, list(returning.values()), result, on_progress)
 
 
 def _tell(on_progress: Progress | None, what: str, number: int, *, always: bool = False) -> None:

@@ -124,6 +124,15 @@ def test_no_output_at_all(started: Started, stored: RedisStorage) -> None:
     assert stored.get_pool_by_name("shop") is not None
 
 
+def test_no_input_at_all(started: Started, stored: RedisStorage) -> None:
+    stored.ensure_pool("shop")
+    closed = {"stdin": None, "preexec_fn": lambda: os.close(0)}
+    code, out, err = ended(started("pool", "delete", "shop", **closed))
+    assert (code, out) == (2, "") and "There is no terminal to answer at" in err
+    code, out, err = ended(started("import", "-", "--pool", "shop", **closed))
+    assert (code, out) == (3, "") and "no proxy could be read from -" in err
+
+
 def test_an_encoding_without_the_letters(
     started: Started, stored: RedisStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from pharox_redis.cli.output import describe, mask_url, plural, printable
+from pharox_redis.cli.output import (
+    describe,
+    error_console,
+    mask_url,
+    plural,
+    printable,
+    result_console,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,10 @@ def test_plurals() -> None:
         "1,200 proxies",
         "0 duplicates",
     )
+
+
+def test_what_looks_like_an_emoji_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "http://[2001:db8:a:100::1]:80 in team:key:prod"
+    result_console().print(said)
+    error_console().print(said)
+    assert capsys.readouterr() == (f"{said}\n", f"{said}\n")

@@ -39,6 +39,22 @@ def test_a_later_import_finds_it(command: Command, proxies: Proxies) -> None:
     assert proxies() == before
 
 
+def test_one_that_was_retired_comes_back(
+    command: Command, stored: RedisStorage, proxies: Proxies
+) -> None:
+    command("proxy", "add", "192.0.2.1:80", "--pool", "shop")
+    (proxy,) = proxies()
+    lease = stored.create_lease(proxy, "holder", 60)
+    assert not stored.retire_proxy(proxy.id)
+    result = command("proxy", "add", "192.0.2.1:80", "--pool", "shop")
+    assert result.stdout == (
+        f"Proxy http://192.0.2.1:80 ({proxy.id}) was there already; changed: retired, status.\n"
+    )
+    stored.release_lease(lease)
+    stored.cleanup_expired_leases()
+    assert [(each.id, each.status) for each in proxies()] == [(proxy.id, ProxyStatus.ACTIVE)]
+
+
 def test_everything_can_be_said(command: Command, proxies: Proxies) -> None:
     result = command(
         "proxy", "add", "192.0.2.1:80", "--pool", "shop", "--protocol", "socks4",

@@ -74,6 +74,15 @@ def secretive(stored: RedisStorage, shop: ProxyPool) -> Proxy:
     return proxy
 
 
+def test_a_pipe_gets_lines_also_where_colours_are_forced(
+    command: Command, stored: RedisStorage, shop: ProxyPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored.save_proxy(proxy := make_proxy(shop))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ((proxy_id, pool, *_),) = rows(command("proxy", "list"))
+    assert (proxy_id, pool) == (str(proxy.id), "shop")
+
+
 def test_a_row_has_what_is_known(command: Command, secretive: Proxy) -> None:
     result = command("proxy", "list")
     assert rows(result) == [

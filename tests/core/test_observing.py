@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
+from pharox.exceptions import PharoxError, PoolNotFoundError, ProxyNotFoundError
 from pharox.models import HealthCheckResult, LeaseStatus, ProxyFilters, ProxyPool, ProxyStatus
 
 from tests.conftest import StorageFactory
@@ -149,6 +149,31 @@ def test_retired_now(storage: AnyStorage) -> None:
     assert storage.get_proxy_by_id(proxy.id) is None
     with pytest.raises(ProxyNotFoundError):
         storage.retire_proxy(proxy.id)
+
+
+def test_what_ails_one_pool_keeps_no_other_from_deleting_what_was_retired(
+    storage: AnyStorage,
+) -> None:
+    pools = [storage.ensure_pool(name) for name in ("a", "b", "c")]
+    proxies = [make_proxy(pool) for pool in pools]
+    for number, proxy in enumerate(proxies):
+        # Their directory's buckets are of the last ten bits.
+        proxy.id = UUID(int=proxy.id.int >> 10 << 10 | number)
+        storage.save_proxy(proxy)
+        lease = storage.create_lease(proxy, "c", 60)
+        assert not storage.retire_proxy(proxy.id)
+        storage.release_lease(lease)
+    bucket = f"{storage.settings.key_prefix}:1:proxies:000"
+    entries = storage.client.hgetall(bucket)
+    storage.client.delete(bucket)
+    storage.client.set(bucket, "of another type")
+    with pytest.raises(PharoxError):
+        storage.cleanup_expired_leases()
+    assert [len(storage.list_proxies(pool.id)) for pool in pools] == [1, 0, 0]
+    storage.client.delete(bucket)
+    storage.client.hset(bucket, mapping=entries)
+    storage.cleanup_expired_leases()
+    assert storage.list_proxies(pools[0].id) == []
 
 
 def test_retired_when_its_lease_is_over(storage: AnyStorage, other_storage: AnyStorage) -> None:

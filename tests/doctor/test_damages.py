@@ -6,10 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from pharox.models import Proxy
 
 import pharox_redis
 from pharox_redis import RedisStorage
 from pharox_redis.doctor import KINDS, Level
+from pharox_redis.drivers import SyncDriver
+from pharox_redis.flows import Context
+from pharox_redis.flows.auditing import audit_proxies
 from pharox_redis.scripts import lua_root
 from tests.doctor.damages import DAMAGES, Damage
 from tests.doctor.world import World, examine, kinds, told
@@ -78,3 +82,22 @@ def test_every_kind_is_told_by_somebody_and_has_words() -> None:
     assert said == KINDS.keys()
     for kind, (_, wrong, todo) in KINDS.items():
         assert wrong.endswith(".") and todo.endswith("."), kind
+
+
+def test_a_new_number_is_found_in_one_step(world: World) -> None:
+    """Also where the counter is lost, and thousands are numbered from one on."""
+    with world.client.pipeline() as pipe:
+        pipe.zadd(world.at("proxies"), {f"x{number}": number for number in range(1, 3000)})
+        pipe.hdel(world.key, "seq")
+        pipe.hdel(world.proxy(world.free), "seq")
+        pipe.zrem(world.at("proxies"), str(world.free.id))
+        pipe.config_resetstat()
+        pipe.execute()
+    context, items = Context(world.storage.settings, Proxy), [f"={world.free.id}"]
+    ref = context.pool_ref(world.pool.id)
+    found = SyncDriver(world.client).run(audit_proxies(context, ref, items, True))
+    assert {each.kind for each in found} >= {"not-listed"}
+    calls = world.client.info("commandstats").get("cmdstat_zcount", {"calls": 0})["calls"]
+    assert calls < 20
+    assert world.client.zscore(world.at("proxies"), str(world.free.id)) == 3000
+    assert world.client.hget(world.key, "seq") == b"3000"

@@ -15,10 +15,13 @@ from pharox.exceptions import PharoxError
 from pharox.models import HealthCheckResult, ProxyFilters, ProxyPool, ProxyStatus, SelectorStrategy
 
 from pharox_redis import RedisStorage, Settings
+from pharox_redis.flows import auditing
+from pharox_redis.flows.pools import delete_pool
 from tests.doctor.conftest import PREFIX
 from tests.doctor.world import World, examine, kinds, told
 from tests.support.builders import make_proxies
 from tests.support.invariants import check_invariants
+from tests.support.stepping import MakeFlow, Stepped
 
 FILTERS = (None, ProxyFilters(country="DE"), ProxyFilters(country="US"))
 WORKERS = 4
@@ -196,3 +199,39 @@ def test_a_pool_is_mended_while_it_is_used(world: World, valkey_url: str) -> Non
 @pytest.mark.slow
 def test_a_pool_is_mended_for_long_while_it_is_used(world: World, valkey_url: str) -> None:
     mended_beside_leases(world, valkey_url, 300)
+
+
+def check_entries(world: World) -> MakeFlow:
+    """The repair of the directory's entries of three proxies."""
+    ids = [str(proxy.id) for proxy in (world.free, world.leased, world.wide)]
+    return lambda ctx: auditing.audit_entries(ctx, ctx.pool_ref(world.pool.id), ids, True)
+
+
+def take(flow: Stepped, steps: int) -> Stepped:
+    while not flow.over and steps:
+        flow.step()
+        steps -= 1
+    return flow
+
+
+@pytest.mark.parametrize("steps", range(10))
+def test_a_pool_that_is_being_deleted_lacks_no_entries(world: World, steps: int) -> None:
+    delete = take(Stepped(world.storage, lambda ctx: delete_pool(ctx, world.pool.id)), steps)
+    assert Stepped(world.storage, check_entries(world)).finish().result == []
+    take(delete, 1000)
+    assert not list(world.client.scan_iter(f"{PREFIX}:1:proxies:*"))
+
+
+@pytest.mark.parametrize("steps", range(10))
+def test_no_entry_is_put_back_of_a_pool_that_is_deleted_meanwhile(
+    world: World, put_back: Callable[[], None], steps: int
+) -> None:
+    for other in range(10):
+        put_back()
+        for proxy in (world.free, world.leased, world.wide):
+            world.client.hdel(world.keys.directory(str(proxy.id)), str(proxy.id))
+        audit = take(Stepped(world.storage, check_entries(world)), steps)
+        delete = take(Stepped(world.storage, lambda ctx: delete_pool(ctx, world.pool.id)), other)
+        take(audit, 1000)
+        take(delete, 1000)
+        assert not list(world.client.scan_iter(f"{PREFIX}:1:proxies:*")), other

@@ -208,6 +208,41 @@ def test_deletes_work(world: World) -> None:
     storage.add_proxies_bulk(make_proxies(world.pool, 2, country="DE"))
 
 
+def test_retiring_works_where_it_only_takes_away(world: World) -> None:
+    storage, held = world.storage, world.leases[:3]
+    for lease in held[:2]:
+        assert not storage.retire_proxy(lease.proxy_id)
+    idle = next(p for p in world.proxies if p.id not in {each.proxy_id for each in world.leases})
+    with world.full():
+        world.refused(lambda: storage.retire_proxy(held[2].proxy_id))
+        world.refused(lambda: storage.set_proxy_status(held[2].proxy_id, ProxyStatus.BANNED))
+        assert storage.retire_proxy(idle.id)
+        for lease in held[:2]:
+            ended = storage.end_lease(lease.id)
+            assert ended is not None and ended.status == "released"
+        assert storage.cleanup_expired_leases() == 0
+        left = {proxy.id for proxy in storage.list_proxies(world.pool.id)}
+        assert left.isdisjoint({idle.id, *(lease.proxy_id for lease in held[:2])})
+        assert len(left) == len(world.proxies) - 3
+
+
+def test_an_acquire_once_is_refused_whole(world: World) -> None:
+    storage = world.storage
+
+    def once() -> Lease | None:
+        return storage.acquire_once(
+            "pool", "worker", 60, key=b"k", fingerprint="f", keep_seconds=60
+        )
+
+    with world.full():
+        world.refused(once)
+    lease = once()
+    assert lease is not None
+    with world.full():
+        again = once()
+        assert again is not None and (again.id, again.status) == (lease.id, "active")
+
+
 def test_a_lost_view_is_not_rebuilt_half(world: World) -> None:
     storage = world.storage
     names = [key for key in world.client.scan_iter() if b":view:" in key]

@@ -355,6 +355,21 @@ def test_a_retired_proxy_that_is_listed_comes_back(storage: RedisStorage) -> Non
     check_leases(storage, leases)
 
 
+def test_a_retired_proxy_that_is_listed_and_deleted_meanwhile_is_added_anew(
+    storage: RedisStorage,
+) -> None:
+    sync(storage, listed(1, 2))
+    held = lease(storage, 1)
+    sync(storage, listed(2))
+    plan = plan_of(storage, listed(1, 2, city="Bonn"))
+    storage.release_lease(held)
+    storage.cleanup_expired_leases()
+    assert hosts(storage) == [2]
+    assert apply_sync(storage, plan) == SyncResult(added=1, updated=1)
+    assert hosts(storage) == [1, 2]
+    assert sync(storage, listed(1, 2, city="Bonn")) == SyncResult()
+
+
 def test_what_was_put_out_of_use_by_hand_stays_so(storage: RedisStorage) -> None:
     sync(storage, listed(1, 2))
     one, two = (state.proxy.id for state in states(storage))

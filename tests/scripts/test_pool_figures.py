@@ -88,6 +88,21 @@ def test_what_sweeps_and_acquires_reclaim(bench: Bench) -> None:
     assert counted(bench) == [4, 0, 3]
 
 
+def test_what_makes_room_for_a_named_lease_is_reclaimed(bench: Bench) -> None:
+    bench.end(bench.lease())
+    bench.end(bench.lease())
+    assert counted(bench) == [2, 0, 1]
+    bench.lease()
+    assert counted(bench) == [3, 0, 2]
+    bench.find(token="a")
+    bench.end("!a", 1)
+    bench.find(token="b")
+    bench.end("!b", 1)
+    bench.lease(1)
+    bench.lease(1)
+    assert counted(bench) == [5, 0, 2]  # claims are in no figure
+
+
 def test_no_such_pool(bench: Bench) -> None:
     assert bench.call("pool_figures", key=bench.keys.pool(uuid4())) is None
     bench.call("hide_pool")

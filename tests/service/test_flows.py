@@ -12,7 +12,7 @@ from pharox.models import ProxyHealthRecord, ProxyProtocol, ProxyStatus
 
 from pharox_redis import AsyncRedisStorage
 from pharox_redis.service.outcomes import AcquireOutcome, ReleaseOutcome
-from pharox_redis.service.wire.proxies import url_of
+from pharox_redis.urls import proxy_url
 from tests.service.serving import Service, ndjson, problem, serving
 
 PROXY = {
@@ -314,7 +314,7 @@ def test_urls_are_for_http_clients(admin: httpx.Client, service: Service, host: 
     pool_id = service.pool(0)
     body = {"host": host, "port": 8080, "username": "a b", "password": "c+d e"}
     proxy_id = admin.post(f"/v1/pools/{pool_id}/proxies/", json=body).json()["id"]
-    url = httpx.URL(url_of(service.storage.get_proxy(proxy_id)))
+    url = httpx.URL(proxy_url(service.storage.get_proxy(proxy_id)))
     assert (url.host, url.port) == (host, 8080)
     assert (url.username, url.password) == ("a b", "c+d e")
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Self
-from urllib.parse import quote
 from uuid import UUID
 
 from pharox.models import Proxy, ProxyCredentials, ProxyProtocol, ProxyStatus
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from pharox_redis.importing.hosts import canonical_host, is_ipv6
+from pharox_redis.importing.hosts import canonical_host
 from pharox_redis.privacy import PrivateCredentials
 from pharox_redis.service.limits import LONGEST_TEXT
 from pharox_redis.service.wire.base import Incoming, Label, Moment, Outgoing
+from pharox_redis.urls import proxy_url
 
 LARGEST_ASN = 2**32 - 1
 LARGEST_CONCURRENCY = 2**31 - 1
@@ -136,7 +136,7 @@ class LeasedProxyOut(ProxyOut):
     @classmethod
     def leased(cls, proxy: Proxy, *, secret: bool) -> LeasedProxyOut:
         """As the lease has it; with its URL if the caller may use it (``secret``)."""
-        return cls(**_values(proxy, None), url=url_of(proxy) if secret else None)
+        return cls(**_values(proxy, None), url=proxy_url(proxy) if secret else None)
 
 
 def _values(proxy: Proxy, latency_ms: int | None) -> dict[str, Any]:
@@ -160,12 +160,3 @@ def _values(proxy: Proxy, latency_ms: int | None) -> dict[str, Any]:
         "latency_ms": latency_ms,
         "checked_at": proxy.checked_at,
     }
-
-
-def url_of(proxy: Proxy) -> str:
-    """The URL for an HTTP client. pharox's ``Proxy.url`` writes a space as ``+``, which is a plus
-    in user-info: clients would log in with the wrong password."""
-    host = f"[{proxy.host}]" if is_ipv6(str(proxy.host)) else str(proxy.host)
-    known = proxy.credentials
-    user_info = f"{quote(known.user, safe='')}:{quote(known.password, safe='')}@" if known else ""
-    return f"{proxy.protocol.value}://{user_info}{host}:{proxy.port}"
