@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from fastapi import Query, Request, Response
 
-from pharox_redis.service.limits import LARGEST_PAGE
+from pharox_redis.service.limits import LARGEST_PAGE, LONGEST_NAME
 
 Limit: TypeAlias = Annotated[
     int, Query(ge=1, le=LARGEST_PAGE, description="Entries of a page, at most.")
@@ -23,7 +23,7 @@ After: TypeAlias = Annotated[
 AfterName: TypeAlias = Annotated[
     str,
     Query(
-        max_length=8_000,
+        max_length=12 * LONGEST_NAME,  # four bytes a character, each as %XX
         description="Go on after the page before: what its X-Next-After header says.",
     ),
 ]
