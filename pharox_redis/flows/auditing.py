@@ -17,7 +17,7 @@ from pharox_redis.codec import decode_pool, decode_proxy
 from pharox_redis.errors import CorruptRecordError, PoolNameTakenError
 from pharox_redis.flows.base import AT_ONCE, BREATH, Command, Context, Flow, PoolRef, checked
 from pharox_redis.flows.directory import GET_POOL, parse_tag
-from pharox_redis.flows.pools import _claim_name, _fence, _remove, names, numbered, swap
+from pharox_redis.flows.pools import claim_name, fence, names, numbered, remove, swap
 from pharox_redis.flows.proxies import FENCE_PROXY, GET_PROXIES, PURGE_PROXY
 from pharox_redis.scripts import load
 
@@ -284,7 +284,7 @@ def clear_name(ctx: Context, void: Void, repair: bool) -> Flow[list[Found]]:
         reply = yield GET_POOL(ref.key)
         if reply[:1] == ["deleting"] or reply[:2] == ["pool", void.field]:
             return []
-        if repair and (yield _fence(ref, void.field)) in ("here", "deleting"):
+        if repair and (yield fence(ref, void.field)) in ("here", "deleting"):
             return []
     mended = repair and not (yield swap(key, void.field, void.entry, ""))
     return [Found("void-name", void.field, void.entry, mended)]
@@ -312,16 +312,16 @@ def audit_name(ctx: Context, ref: PoolRef, repair: bool) -> Flow[list[Found]]:
     if entry and not _readable(entry):
         yield swap(key, name, entry, "")
     try:
-        yield from _claim_name(ctx, name, ref, anew=False)
+        yield from claim_name(ctx, name, ref, anew=False)
     except PoolNameTakenError:
         return [Found("name-taken", name, entry, False)]
     if (yield GET_POOL(ref.key))[:2] != ["pool", name]:  # renamed or deleted meanwhile
         entry = yield Command(("HGET", key, name))
-        if entry and names(entry, tag) and (yield _fence(ref, name)) == "fenced":
+        if entry and names(entry, tag) and (yield fence(ref, name)) == "fenced":
             yield swap(key, name, entry, "")
     return [Found("no-name", name, entry or "none", True)]
 
 
 def finish_delete(ctx: Context, ref: PoolRef) -> Flow[bool]:
     """Carry on the delete of a pool that is hidden. Trips grow with its proxies."""
-    return (yield from _remove(ctx, ref))
+    return (yield from remove(ctx, ref))

@@ -113,9 +113,9 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
         before = known[1] if known else None
         if known and known[0] == "deleting":
             outcome = "deleting"
-            yield from _remove(ctx, ref)
+            yield from remove(ctx, ref)
             continue
-        yield from _claim_name(ctx, pool.name, ref, anew=outcome != "")
+        yield from claim_name(ctx, pool.name, ref, anew=outcome != "")
         outcome, *nonce = yield SAVE_POOL(
             ref.key,
             expected="" if before is None else f"={before}",
@@ -126,13 +126,13 @@ def save_pool(ctx: Context, pool: ProxyPool) -> Flow[None]:
         )
         passed = nonce[0] if nonce else ""
         if outcome == "deleting":
-            yield from _remove(ctx, ref)
+            yield from remove(ctx, ref)
         if outcome != "saved":
             continue
         if before not in (None, pool.name):
             ctx.pools.drop(before)
             entry = yield Command(("HGET", ctx.keys.pools(), before))
-            if entry and names(entry, tag) and (yield _fence(ref, before)) != "here":
+            if entry and names(entry, tag) and (yield fence(ref, before)) != "here":
                 yield swap(ctx.keys.pools(), before, entry, "")
         ctx.pools.put(pool.name, ref)
         return None
@@ -163,7 +163,7 @@ def delete_pool(
     told now and then how many proxies are gone.
     """
     known = parse_uuid(pool_id)
-    if known is None or not (yield from _remove(ctx, ctx.pool_ref(known), True, on_progress)):
+    if known is None or not (yield from remove(ctx, ctx.pool_ref(known), True, on_progress)):
         raise PoolNotFoundError(f"Pool with ID {pool_id} does not exist.")
     return None
 
@@ -173,7 +173,8 @@ def fence_mark(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:20]
 
 
-def _fence(ref: PoolRef, name: str) -> Call:
+def fence(ref: PoolRef, name: str) -> Call:
+    """The call that makes a pool refuse a name once."""
     return FENCE_POOL(ref.key, name=name, mark=fence_mark(name), nonce=secrets.token_hex(8))
 
 
@@ -188,7 +189,7 @@ def numbered(tag: str) -> str:
     return f"{tag}.{secrets.token_urlsafe(3)}"
 
 
-def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]:
+def claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]:
     """Make the directory give a name to a pool, taking a void entry over.
 
     The pool that had it is fenced before, so that it cannot come to have the name afterwards.
@@ -209,11 +210,11 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
                 return None
             continue
         other = ctx.pool_ref(parse_tag(owner, f"of pool name {name!r}"))
-        state = yield _fence(other, name)
+        state = yield fence(other, name)
         if state == "here":
             break
         if state == "deleting":
-            yield from _remove(ctx, other)
+            yield from remove(ctx, other)
         elif names((yield swap(key, name, owner, numbered(tag))), tag):
             return None
     raise PoolNameTakenError(
@@ -221,7 +222,7 @@ def _claim_name(ctx: Context, name: str, ref: PoolRef, anew: bool) -> Flow[None]
     )
 
 
-def _remove(
+def remove(
     ctx: Context,
     ref: PoolRef,
     begin: bool = False,
@@ -241,7 +242,7 @@ def _remove(
     if known[0] == "pool":
         hidden = yield HIDE_POOL(ref.key)
         if hidden != [name]:
-            return (yield from _remove(ctx, ref, begin, on_progress))
+            return (yield from remove(ctx, ref, begin, on_progress))
     ctx.pools.drop(name)
     gone, before, empty = 0, list[str](), False
     while not empty:
