@@ -11,7 +11,9 @@
 --   chunk_us      stop after this long, and after one at least
 --   repair        "1" to mend what can be recomputed
 --   items...      "=id", proxies that are there or not; "n=id", one of which `extra` is to be
---                 looked at from the n-th lease on; "+id:n", a member of `extra`; 200 at most
+--                 looked at from the n-th lease on; "+id:n", a member of `extra`; "!id:sha1", one
+--                 whose document of this hash cannot be read: it is to be taken out of use; 200 at
+--                 most
 -- RETURNS
 --   {number of items done, {items to be asked besides...},
 --    {{kind, subject, detail, 1 if it was mended else 0}...},
@@ -55,6 +57,7 @@ end
 
 for at = items, #ARGV do
   local from, id = string.match(ARGV[at], '^(%d*)=(.*)$')
+  local unread, sha1 = string.match(ARGV[at], '^!(.*):(%x+)$')
   local item = string.match(ARGV[at], '^%+(.*)$')
   if item then
     local owner, n = string.match(item, '^(.*):(.-)$')
@@ -68,6 +71,14 @@ for at = items, #ARGV do
         redis.call('SREM', pool .. ':extra', item)
       end
       tell('wrong-extra', item, 'too many', mending)
+    end
+  elseif unread then
+    -- Saved, deleted or taken out of use since it was read: then there is nothing to do.
+    local proxy = read_proxy(pool, unread)
+    if mending and proxy and proxy.status == 'active'
+        and redis.sha1hex(redis.call('GET', pool .. ':doc:' .. unread) or '') == sha1 then
+      change_status(pool, proxy, 'inactive')
+      tell('proxy-unreadable', unread, 'it is out of use now', false)
     end
   elseif id then
     local raw, more = audit_proxy(pool, id, tonumber(from) or 2, ms, views, tell, mending)
