@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pharox.models import ProxyPool
 
     from pharox_redis.models import ProxyState
+    from pharox_redis.storage import RedisStorage
 
 _COLUMNS = ("id", "pool", "proxy", "status", "leases", "limit", "latency_ms", "country", "city",
             "source")  # fmt: skip

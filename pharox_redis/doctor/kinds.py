@@ -12,8 +12,8 @@ from pharox_redis.doctor.findings import Level
 
 _REPAIR: Final = "Run doctor --repair: it is recomputed."
 _OUT_OF_USE: Final = (
-    "Delete it: pharox-redis proxy delete ID (or save it again under its id). If it is still active,"
-    " doctor --repair takes it out of use first: it gets no new leases, and those it has go on."
+    "Delete it: pharox-redis proxy delete ID (or save it again under its id). If it is still"
+    " active, doctor --repair takes it out of use first: it gets no new leases, and those it has go on."
 )
 _INTACT: Final = (
     "Find out who wrote it (another program with this prefix?) and delete the key by hand."
@@ -88,8 +88,8 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "proxy-unreadable": Kind(
         Level.REQUIRED,
-        "A proxy's hash or document has a value that cannot be read: lists fail on it, and acquires while it is"
-        " active.",
+        "A proxy's hash or document has a value that cannot be read: lists fail on it, and"
+        " acquires while it is active.",
         _OUT_OF_USE,
     ),
     "left-of-a-proxy": Kind(
