@@ -101,7 +101,8 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
   end
   if not revision or not string.find(revision, '^%d+$') then
     if repair then
-      redis.call('HSET', key, 'rev', string.format('%.0f', ms))
+      raw[11] = string.format('%.0f', ms)
+      redis.call('HSET', key, 'rev', raw[11])
     end
     tell('wrong-revision', id, revision or 'none', repair)
   end

@@ -13,7 +13,8 @@ from pharox_redis.doctor.findings import Level
 _REPAIR: Final = "Run doctor --repair: it is recomputed."
 _OUT_OF_USE: Final = (
     "Delete it: pharox-redis proxy delete ID (or save it again under its id). If it is still"
-    " active, doctor --repair takes it out of use first: it gets no new leases, and those it has go on."
+    " active, doctor --repair takes it out of use first: it gets no new leases, and those it has"
+    " go on."
 )
 _INTACT: Final = (
     "Find out who wrote it (another program with this prefix?) and delete the key by hand."

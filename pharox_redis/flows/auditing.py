@@ -9,14 +9,13 @@ the steps of a save or a delete that was broken off.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from pharox.models import ProxyStatus
 
-from pharox_redis.codec import STATUS, decode_pool, decode_proxy
+from pharox_redis.codec import REVISION, STATUS, decode_pool, decode_proxy
 from pharox_redis.errors import CorruptRecordError, PoolNameTakenError
 from pharox_redis.flows.base import AT_ONCE, BREATH, Command, Context, Flow, PoolRef, checked
 from pharox_redis.flows.directory import GET_POOL, parse_tag
@@ -81,9 +80,8 @@ def audit_proxies(
                 wrong = _undecodable(ctx, ref, proxy_id, document, fields)
                 found += wrong
                 if wrong and repair and fields[STATUS] == ProxyStatus.ACTIVE:
-                    # Only Python can tell; the script holds it against what is stored then.
-                    digest = hashlib.sha1(document.encode(), usedforsecurity=False).hexdigest()
-                    unread.append(f"!{proxy_id}:{digest}")
+                    # Only Python can tell; the script does nothing if it was saved since.
+                    unread.append(f"!{proxy_id}:{fields[REVISION]}")
             if place % AT_ONCE == 0:
                 yield BREATH
         todo = unread + todo
