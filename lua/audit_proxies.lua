@@ -11,11 +11,13 @@
 --   chunk_us      stop after this long, and after one at least
 --   repair        "1" to mend what can be recomputed
 --   items...      "=id", proxies that are there or not; "n=id", one of which `extra` is to be
---                 looked at from the n-th lease on; "+id:n", a member of `extra`; 200 at most
+--                 looked at from the n-th lease on; "+id:n", a member of `extra`; "!id:revision",
+--                 one that cannot be read as it is in this revision: it is to be taken out of use;
+--                 200 at most
 -- RETURNS
 --   {number of items done, {items to be asked besides...},
 --    {{kind, subject, detail, 1 if it was mended else 0}...},
---    {{id, document, fields (the first ten of read_proxy's)}...} of the proxies that are there}
+--    {{id, document, fields (the first eleven of read_proxy's)}...} of the proxies that are there}
 -- ERRORS
 --   PHAROX_POOL, PHAROX_ARGUMENT, TRYAGAIN
 -- COMPLEXITY
@@ -55,6 +57,7 @@ end
 
 for at = items, #ARGV do
   local from, id = string.match(ARGV[at], '^(%d*)=(.*)$')
+  local unread, revision = string.match(ARGV[at], '^!(.*):(%d+)$')
   local item = string.match(ARGV[at], '^%+(.*)$')
   if item then
     local owner, n = string.match(item, '^(.*):(.-)$')
@@ -69,11 +72,18 @@ for at = items, #ARGV do
       end
       tell('wrong-extra', item, 'too many', mending)
     end
+  elseif unread then
+    -- Saved, deleted or taken out of use since it was read: then there is nothing to do.
+    local proxy = read_proxy(pool, unread)
+    if mending and proxy and proxy.status == 'active' and proxy.raw[11] == revision then
+      change_status(pool, proxy, 'inactive')
+      tell('proxy-unreadable', unread, 'it is out of use now', false)
+    end
   elseif id then
     local raw, more = audit_proxy(pool, id, tonumber(from) or 2, ms, views, tell, mending)
     if raw and from == '' then
       local document = redis.call('GET', pool .. ':doc:' .. id)
-      read[#read + 1] = {id, document, {unpack(raw, 1, 10)}}
+      read[#read + 1] = {id, document, {unpack(raw, 1, 11)}}
     end
     if more then
       besides[#besides + 1] = string.format('%d=%s', more, id)

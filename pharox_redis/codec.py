@@ -157,7 +157,7 @@ def decode_proxy(
     leases: int,
 ) -> Proxy:
     """A proxy from its parts. Raises ``CorruptRecordError`` naming proxy and field."""
-    data = _document(document, f"Proxy {proxy_id} of pool {pool_id}")
+    data = _document(document, f"Proxy {proxy_id} of pool {pool_id}", pool_id)
     if model.model_config.get("extra") != "allow":
         data = {name: value for name, value in data.items() if name in model.model_fields}
     data["id"], data["pool_id"], data["current_leases"] = UUID(proxy_id), pool_id, leases
@@ -179,20 +179,25 @@ def decode_proxy(
         if first["type"] == "missing":
             raise CorruptRecordError(
                 f"Proxy {proxy_id} of pool {pool_id}: field {field!r} is missing; a field that "
-                f"{model.__qualname__} adds needs a default for proxies saved without it."
+                f"{model.__qualname__} adds needs a default for proxies saved without it.",
+                pool_id=pool_id,
             ) from None
     except (ValueError, OverflowError):
         pass
-    raise CorruptRecordError(f"Proxy {proxy_id} of pool {pool_id}: field {field!r} cannot be read.")
+    raise CorruptRecordError(
+        f"Proxy {proxy_id} of pool {pool_id}: field {field!r} cannot be read.", pool_id=pool_id
+    )
 
 
-def _document(text: str | None, record: str) -> dict[str, Any]:
+def _document(text: str | None, record: str, pool_id: UUID) -> dict[str, Any]:
     try:
         data = json.loads(text or "")
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise CorruptRecordError(f"{record}: its document is missing or is not JSON.")
+        raise CorruptRecordError(
+            f"{record}: its document is missing or is not JSON.", pool_id=pool_id
+        )
     return data
 
 
@@ -257,7 +262,7 @@ def decode_pool(pool_id: UUID, name: str, document: str | None) -> ProxyPool:
     """A pool. Raises ``CorruptRecordError``."""
     try:
         return ProxyPool.model_validate(
-            {**_document(document, f"Pool {pool_id}"), "id": pool_id, "name": name}
+            {**_document(document, f"Pool {pool_id}", pool_id), "id": pool_id, "name": name}
         )
     except ValidationError:
         raise CorruptRecordError(f"Pool {pool_id}: its document cannot be read.") from None

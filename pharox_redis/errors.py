@@ -9,6 +9,7 @@ script, nothing was changed.
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 from pharox.exceptions import (
     InvalidLeaseError,
@@ -65,7 +66,14 @@ class PredicateScanLimitError(PharoxRedisError):
 
 
 class CorruptRecordError(PharoxRedisError):
-    """A record cannot be read; the message names the record and the field."""
+    """A record cannot be read; the message names the record and the field.
+
+    ``pool_id`` is the pool of a proxy's or a pool's record, None for others.
+    """
+
+    def __init__(self, *args: object, pool_id: UUID | None = None) -> None:
+        super().__init__(*args)
+        self.pool_id = pool_id
 
 
 class StorageUnavailableError(PharoxRedisError):

@@ -3,6 +3,7 @@
 --- @include "audit_number"
 --- @include "audit_sets"
 --- @include "audit_ranks"
+--- @include "change_status"
 -- Hold everything that derives from one proxy against its hash and its holds, whether or not there
 -- is such a proxy, and with `repair` make it right. Tells what is wrong by tell(kind, subject,
 -- detail, mended). `from` is the lease from which on `extra` is looked at, 2 at first. Returns the
@@ -98,12 +99,10 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
     end
     tell('wrong-retired', id, '', repair)
   end
-  if not document then
-    tell('document-lost', id, '', false)
-  end
   if not revision or not string.find(revision, '^%d+$') then
     if repair then
-      redis.call('HSET', key, 'rev', string.format('%.0f', ms))
+      raw[11] = string.format('%.0f', ms)
+      redis.call('HSET', key, 'rev', raw[11])
     end
     tell('wrong-revision', id, revision or 'none', repair)
   end
@@ -131,5 +130,14 @@ local function audit_proxy(pool, id, from, ms, views, tell, repair)
   }
   local more = audit_sets(pool, proxy, load, from, tell, repair)
   audit_ranks(pool, proxy, load, views, tell, repair)
+  if not document then
+    -- Whoever is given it can do nothing with it: no acquire picks it any more, its leases go on.
+    if repair and status == 'active' then
+      change_status(pool, read_proxy(pool, id), 'inactive')
+      tell('document-lost', id, 'it is out of use now', false)
+    else
+      tell('document-lost', id, status == 'active' and '' or 'it is out of use', false)
+    end
+  end
   return raw, more
 end

@@ -23,12 +23,14 @@ from pharox_redis.cli.options import JsonOption, ShowSecretsOption, YesOption
 from pharox_redis.cli.output import confirm, plural, print_json, printable, result_console
 from pharox_redis.cli.proxy_add_command import add
 from pharox_redis.cli.shapes import lease_json, proxy_json
+from pharox_redis.errors import CorruptRecordError
 from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox.models import ProxyPool
 
     from pharox_redis.models import ProxyState
+    from pharox_redis.storage import RedisStorage
 
 _COLUMNS = ("id", "pool", "proxy", "status", "leases", "limit", "latency_ms", "country", "city",
             "source")  # fmt: skip
@@ -186,9 +188,10 @@ def delete(
         storage_for(url, prefix) as storage,
         telling(lambda: _so_far(len(outcomes), "deleted")),
     ):
-        known = [find_proxy(storage, proxy_id) for proxy_id in ids]
+        known = {proxy_id: _readable(storage, proxy_id) for proxy_id in ids}
         if not yes:
-            confirm(_question(known, count_leases_on(storage, known), retire), yes)
+            leases = count_leases_on(storage, filter(None, known.values()))
+            confirm(_question(known, leases, retire), yes)
         for proxy_id in ids:
             outcomes[proxy_id] = not retire or storage.retire_proxy(proxy_id)
             if not retire:
@@ -196,23 +199,37 @@ def delete(
     if json:
         print_json([{"id": str(proxy_id), "deleted": gone} for proxy_id, gone in outcomes.items()])
         return
-    for proxy in known:
-        label = printable(proxy_url(proxy, secret=False))
-        said = "is deleted" if outcomes[proxy.id] else "goes when its leases are over"
-        result_console().print(f"Proxy {label} ({proxy.id}) {said}.")
+    for proxy_id, proxy in known.items():
+        label = f"{printable(proxy_url(proxy, secret=False))} ({proxy_id})" if proxy else proxy_id
+        said = "is deleted" if outcomes[proxy_id] else "goes when its leases are over"
+        result_console().print(f"Proxy {label} {said}.")
 
 
-def _question(proxies: list[Proxy], leases: int, retire: bool) -> str:
-    which = (
-        f"Proxy {printable(proxy_url(proxies[0], secret=False))} has"
-        if len(proxies) == 1
-        else f"{plural(len(proxies), 'proxy')} have"
-    )
+def _readable(storage: RedisStorage, proxy_id: UUID) -> Proxy | None:
+    """Return a proxy; None if its record is damaged, which must not keep it from being deleted."""
+    try:
+        return find_proxy(storage, proxy_id)
+    except CorruptRecordError:
+        return None
+
+
+def _question(proxies: dict[UUID, Proxy | None], leases: int, retire: bool) -> str:
     them = "it" if len(proxies) == 1 else "them"
-    if retire:
-        return f"{which} {plural(leases, 'live lease')}. Retire {them}?"
-    ends = "" if not leases else ", which ends" if leases == 1 else ", which end"
-    return f"{which} {plural(leases, 'live lease')}{ends}. Delete {them}?"
+    do = f"{'Retire' if retire else 'Delete'} {them}?"
+    damaged = [proxy_id for proxy_id, proxy in proxies.items() if proxy is None]
+    ends = "" if retire or not leases else ", which ends" if leases == 1 else ", which end"
+    held = f"{plural(leases, 'live lease')}{ends}"
+    # How many leases a proxy has is read with it.
+    unread = "cannot be read" if retire else "cannot be read, and leases of it end"
+    if len(proxies) > 1:
+        said = f"{plural(len(proxies), 'proxy')} have {held}."
+        if damaged:
+            said += f" Not counted: {', '.join(map(str, damaged))} {unread}."
+        return f"{said} {do}"
+    ((proxy_id, proxy),) = proxies.items()
+    if proxy is None:
+        return f"Proxy {proxy_id} {unread}. {do}"
+    return f"Proxy {printable(proxy_url(proxy, secret=False))} has {held}. {do}"
 
 
 def _so_far(count: int, done: str) -> str:

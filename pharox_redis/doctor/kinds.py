@@ -11,7 +11,11 @@ from typing import Final, NamedTuple
 from pharox_redis.doctor.findings import Level
 
 _REPAIR: Final = "Run doctor --repair: it is recomputed."
-_SAVE: Final = "Save the proxy again under its id, or delete it."
+_OUT_OF_USE: Final = (
+    "Delete it: pharox-redis proxy delete ID (or save it again under its id). If it is still"
+    " active, doctor --repair takes it out of use first: it gets no new leases, and those it has"
+    " go on."
+)
 _INTACT: Final = (
     "Find out who wrote it (another program with this prefix?) and delete the key by hand."
 )
@@ -79,13 +83,15 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "document-lost": Kind(
         Level.REQUIRED,
-        "A proxy's document (host, port, credentials) is lost: it is leased, and of no use.",
-        _SAVE,
+        "A proxy's document (host, port, credentials) is lost: while it is active, acquires get it"
+        " and fail.",
+        _OUT_OF_USE,
     ),
     "proxy-unreadable": Kind(
         Level.REQUIRED,
-        "A proxy's hash or document has a value that cannot be read: lists and leases fail on it.",
-        _SAVE,
+        "A proxy's hash or document has a value that cannot be read: lists fail on it, and"
+        " acquires while it is active.",
+        _OUT_OF_USE,
     ),
     "left-of-a-proxy": Kind(
         Level.ADVISED,

@@ -13,7 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pharox_redis.codec import decode_pool, decode_proxy
+from pharox.models import ProxyStatus
+
+from pharox_redis.codec import REVISION, STATUS, decode_pool, decode_proxy
 from pharox_redis.errors import CorruptRecordError, PoolNameTakenError
 from pharox_redis.flows.base import AT_ONCE, BREATH, Command, Context, Flow, PoolRef, checked
 from pharox_redis.flows.directory import GET_POOL, parse_tag
@@ -63,17 +65,33 @@ def audit_proxies(
     fit into ``chunk_ms``. Raises ``PoolNotFoundError``."""
     todo, found = list(items), list[Found]()
     while todo:
+        unread = list[str]()
         done, besides, told, read = yield AUDIT_PROXIES(
             ref.key, *todo[:ITEMS_AT_ONCE], chunk_us=ctx.chunk_us, repair="1" if repair else ""
         )
         todo = todo[done:] + besides
-        found += _founds(told)
+        for each in _founds(told):
+            if each.kind == "proxy-unreadable":  # was found before, and is out of use by now
+                found = [_out_of_use(known, each) for known in found]
+            else:
+                found.append(each)
         for place, (proxy_id, document, fields) in enumerate(read, 1):
             if document is not None:
-                found += _undecodable(ctx, ref, proxy_id, document, fields)
+                wrong = _undecodable(ctx, ref, proxy_id, document, fields)
+                found += wrong
+                if wrong and repair and fields[STATUS] == ProxyStatus.ACTIVE:
+                    # Only Python can tell; the script does nothing if it was saved since.
+                    unread.append(f"!{proxy_id}:{fields[REVISION]}")
             if place % AT_ONCE == 0:
                 yield BREATH
+        todo = unread + todo
     return found
+
+
+def _out_of_use(known: Found, told: Found) -> Found:
+    if known[:2] != told[:2]:
+        return known
+    return known._replace(detail=f"{known.detail.rstrip('.')}; {told.detail}")
 
 
 def _undecodable(

@@ -251,6 +251,30 @@ def test_deleting_says_what_would_be_lost(
     ]
 
 
+@pytest.mark.parametrize("left", [None, "{"], ids=["lost", "unreadable"])
+@pytest.mark.parametrize("retire", [False, True], ids=["delete", "retire"])
+def test_a_proxy_that_cannot_be_read_is_deleted(
+    command: Command, stored: RedisStorage, shop: ProxyPool, left: str | None, retire: bool
+) -> None:
+    proxy, other = make_proxies(shop, 2)
+    stored.add_proxies_bulk([proxy, other])
+    (key,) = stored.client.scan_iter(f"*:doc:{proxy.id}")
+    if left is None:
+        stored.client.delete(key)
+    else:
+        stored.client.set(key, left)
+    options = ["--retire"] if retire else []
+    result = command("proxy", "delete", proxy.id, *options)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Proxy {proxy.id} cannot be read")
+    result = command("proxy", "delete", proxy.id, other.id, *options)
+    assert f" Not counted: {proxy.id} cannot be read" in result.stderr
+    result = command("proxy", "delete", proxy.id, "--yes", *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"Proxy {proxy.id} is deleted.\n"
+    assert [each.id for each in stored.list_proxies(shop.id)] == [other.id]
+
+
 def test_a_retired_proxy_keeps_its_leases(
     command: Command, stored: RedisStorage, secretive: Proxy
 ) -> None:

@@ -182,7 +182,6 @@ def test_an_error_of_ours_is_500_without_its_text(
         service.storage.client.set(keys[0], f'{{"{SECRET}": 1')
         for reply in (
             admin.get(f"/v1/pools/{pool_id}/proxies/"),
-            admin.post("/v1/leases/", json={"pool_id": pool_id, "consumer_id": "c"}),
             admin.post(
                 f"/v1/pools/{pool_id}/proxies/bulk",
                 content=b'{"host": "192.0.2.1", "port": 8080}',
@@ -192,11 +191,36 @@ def test_an_error_of_ours_is_500_without_its_text(
             document = problem(reply, 500)
             assert document.type == "about:blank"
             assert "log" in document.detail
+        reply = admin.post("/v1/leases/", json={"pool_id": pool_id, "consumer_id": "c"})
+        document = problem(reply, 503)
+        assert document.type.endswith(":record-damaged")
+        assert document.detail == "A proxy's record is damaged; run pharox-redis doctor --repair."
+        assert caplog.text.count("its document is missing or is not JSON") == 1
         assert service.active(pool_id) == [], "a lease whose proxy cannot be told was kept"
-        assert caplog.text.count(f"{CorruptRecordError.__name__}\n") == 3
+        assert caplog.text.count(f"{CorruptRecordError.__name__}\n") == 2
         assert SECRET not in caplog.text
         service.storage.client.set(keys[0], kept)
         assert admin.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("left", [None, "{"], ids=["lost", "unreadable"])
+def test_a_damaged_proxy_can_be_deleted(valkey_url: str, left: str | None) -> None:
+    """By its pool, and no other; then the pool serves again."""
+    with serving(valkey_url) as service, service.client() as admin:
+        pool_id, other = service.pool(2), service.pool(0)
+        first = admin.get(f"/v1/pools/{pool_id}/proxies/").json()[0]["id"]
+        (key,) = service.storage.client.scan_iter(f"*:doc:{first}")
+        if left is None:
+            service.storage.client.delete(key)
+        else:
+            service.storage.client.set(key, left)
+        body = {"pool_id": str(pool_id), "consumer_id": "c"}
+        assert problem(admin.post("/v1/leases/", json=body), 503)
+        assert admin.delete(f"/v1/pools/{other}/proxies/{first}").status_code >= 400
+        assert service.storage.client.hlen(key.replace(b":doc:", b":proxy:")), "deleted by another"
+        assert admin.delete(f"/v1/pools/{pool_id}/proxies/{first}").status_code == 204
+        problem(admin.delete(f"/v1/pools/{pool_id}/proxies/{first}"), 404)
+        assert admin.post("/v1/leases/", json=body).status_code == 201
 
 
 def test_without_redis_it_is_503_soon(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from pharox.models import Lease, LeaseStatus, Proxy
 from starlette.responses import JSONResponse
 
 from pharox_redis import IdempotencyConflictError, ProxyLease, StorageFullError
-from pharox_redis.errors import StorageUnavailableError
+from pharox_redis.errors import CorruptRecordError, StorageUnavailableError
 from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.acquiring import (
     ClientGone,
@@ -24,6 +24,7 @@ from pharox_redis.service.acquiring import (
 )
 from pharox_redis.service.api_keys import Role
 from pharox_redis.service.limits import LARGEST_PAGE, LONGEST_KEY_HEADER
+from pharox_redis.service.mishaps import log_storage
 from pharox_redis.service.outcomes import (
     AWAY,
     AcquireOutcome,
@@ -55,6 +56,15 @@ def _nothing_free() -> Problem:
         "No proxy of the pool that matches is free now.",
         name="nothing-free",
         title="Nothing is free",
+    )
+
+
+def _damaged() -> Problem:
+    return Problem(
+        503,
+        "A proxy's record is damaged; run pharox-redis doctor --repair.",
+        name="record-damaged",
+        title="A record is damaged",
     )
 
 
@@ -136,6 +146,11 @@ async def acquire(
         if watch:
             await watch.close()
             await service.desk.give_back(lease)
+        if isinstance(error, CorruptRecordError):
+            # It is first in line, so that every acquire meets it until somebody mends it.
+            damaged = _damaged()
+            log_storage(request, error, damaged)
+            raise damaged from None
         raise
     if watch is None:
         active = lease.status is LeaseStatus.ACTIVE

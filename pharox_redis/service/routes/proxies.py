@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pharox.exceptions import PoolNotFoundError, ProxyNotFoundError
 from pharox.models import Proxy, ProxyProtocol, ProxyStatus
 
+from pharox_redis.errors import CorruptRecordError
 from pharox_redis.models import ProxyState
 from pharox_redis.service.access import GuardedRoute, needs
 from pharox_redis.service.adding import add_proxies
@@ -123,8 +124,12 @@ async def set_status(
 
 @router.delete("/{proxy_id}", status_code=204, **needs(Role.ADMIN, 404, 422))
 async def delete_proxy(pool_id: UUID, proxy_id: UUID, service: TheService) -> None:
-    """Delete a proxy; its leases end."""
-    await _in_pool(service, pool_id, proxy_id)
+    """Delete a proxy; its leases end. One whose record is damaged can be deleted, too."""
+    try:
+        await _in_pool(service, pool_id, proxy_id)
+    except CorruptRecordError as error:
+        if error.pool_id != pool_id:
+            raise
     try:
         await service.storage.delete_proxy(proxy_id)
     except ProxyNotFoundError:
