@@ -69,8 +69,8 @@ def secretive(stored: RedisStorage, shop: ProxyPool) -> Proxy:
             protocol=ProxyProtocol.HTTP,
         )
     )
-    for consumer in ("one", "two"):
-        assert stored.acquire_lease("shop", consumer, 60)
+    for consumer, seconds in (("one", 60), ("two", 90)):
+        assert stored.acquire_lease("shop", consumer, seconds)
     return proxy
 
 
