@@ -126,12 +126,12 @@ def _columns(pools: Iterable[str], one: bool) -> Sequence[Column]:
     # The names of all pools are known beforehand; of one pool, it is known already.
     longest = max((cell_len(printable(name)) for name in pools), default=0)
     return (
-        Column("id", 6, wants=ID_WIDTH),
+        Column("id", 6, needs=ID_WIDTH),
         Column("consumer", 5, least=10, wants=12),
-        Column("pool", 0 if one else 3, least=8, wants=longest),
-        Column("proxy", 1, wants=ID_WIDTH),
-        number("held", 2, wants=7),
-        number("left", 4, wants=7),
+        Column("pool", 0 if one else 3, least=8, needs=longest),
+        Column("proxy", 1, needs=ID_WIDTH),
+        number("held", 2, needs=7),
+        number("left", 4, needs=7),
     )
 
 

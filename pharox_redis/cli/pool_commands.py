@@ -34,7 +34,7 @@ _COLUMNS = (
     number("proxies", 3),
     number("available", 4),
     number("leases", 2),
-    Column("description", 1, least=11),
+    Column("description", 1, least=11, extra=True),
 )
 
 pool_app = typer.Typer(help="Make, show, rename and delete pools.", no_args_is_help=True)

@@ -228,16 +228,16 @@ def _columns(pools: Iterable[ProxyPool], one: bool) -> Sequence[Column]:
     # The names of all pools are known beforehand; of one pool, it is known already.
     longest = max((cell_len(printable(pool.name)) for pool in pools), default=0)
     return (
-        Column("id", 10, wants=ID_WIDTH),
-        Column("pool", 0 if one else 7, least=8, wants=longest),
-        Column("proxy", 9, least=20, wants=28),
-        Column("status", 8, least=6, wants=8),
+        Column("id", 10, needs=ID_WIDTH),
+        Column("pool", 0 if one else 7, least=12, needs=longest),
+        Column("proxy", 9, least=22, wants=28),
+        Column("status", 8, wants=8),
         number("leases", 6),
         number("limit", 5, wants=9),
         number("latency_ms", 4),
-        Column("country", 3, least=7),
-        Column("city", 2, least=8),
-        Column("source", 1, least=8),
+        Column("country", 3, least=7, extra=True),
+        Column("city", 2, least=8, extra=True),
+        Column("source", 1, least=8, extra=True),
     )
 
 

@@ -48,6 +48,7 @@ def table(
     command: Command, on_terminal: None, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., list[str]]:
     """The lines of a list on a terminal of so many columns."""
+
     def read(columns: int, *line: str) -> list[str]:
         monkeypatch.setenv("COLUMNS", str(columns))
         result = command(*line)
@@ -102,7 +103,7 @@ def test_columns_of_low_rank_are_left_out(
 @pytest.mark.usefixtures("filled")
 def test_the_only_pool_needs_no_column(table: Callable[..., list[str]]) -> None:
     heading = table(100, "proxy", "list", "--pool", "latam-mobile")[0]
-    assert heading.split() == ["ID", "PROXY", "STATUS", "LEASES", "LIMIT"]
+    assert heading.split() == ["ID", "PROXY", "STATUS", "LEASES", "LIMIT", "LATENCY_MS", "COUNTRY"]
 
 
 @pytest.mark.usefixtures("filled")
@@ -126,14 +127,13 @@ def test_a_layout_gives_way_step_by_step() -> None:
     rows = [("i" * 10, "a long name", "1,234"), ("i" * 10, "short", "9")]
     shapes = [
         (28, ["iiiiiiiiii a long name 1,234", "iiiiiiiiii short           9"]),
-        (24, ["iiiiiiiiii a long… 1,234", "iiiiiiiiii short       9"]),
-        (23, ["iiiiiiiiii a long… 1,234", "iiiiiiiiii short      9"]),
+        (23, ["iiiiiiiiii a lon… 1,234", "iiiiiiiiii short      9"]),
         (22, ["iiiiiiiiii a long name", "iiiiiiiiii short"]),
         (16, ["iiiiiiiiii", "iiiiiiiiii"]),
         (5, ["iiii…", "iiii…"]),
         (1, ["i", "i"]),
     ]
-    for width, lines in shapes[:1] + shapes[3:]:
+    for width, lines in shapes:
         layout = Layout(columns, rows, width, "…")
         assert [layout.line(row) for row in rows] == lines, width
     for narrow, wide in pairwise(range(1, 40)):
