@@ -12,7 +12,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= logical
+# One more than cores: what servers, browsers and clusters are waited for leaves room.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 DEMO_ARGS ?=

@@ -16,6 +16,7 @@ What holds for all commands, each in one place:
 * ``list_options`` - how a list is read: the options that import and sync share
 * ``files`` - files that are replaced whole
 * ``output``, ``listing``, ``shapes``, ``progress`` - consoles and masking; tables, lines and JSON
+* ``columns`` - which columns of a table a terminal has room for
 * ``durations`` - lengths of time: ``1s``, ``500ms``
 
 And the commands: ``pool_commands``, ``proxy_commands`` with ``proxy_add_command``,

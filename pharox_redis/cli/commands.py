@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from pharox_redis import __version__
 from pharox_redis.cli.bench_command import bench
 from pharox_redis.cli.demo_command import demo
 from pharox_redis.cli.doctor_command import doctor
@@ -30,6 +33,26 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pharox-redis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_say_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(pool_app, name="pool")
 app.add_typer(proxy_app, name="proxy")
 app.add_typer(lease_app, name="lease")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 from pharox.models import Lease
+from rich.cells import cell_len
 
+from pharox_redis.cli.columns import ID_WIDTH, Column, number
 from pharox_redis.cli.connection import (
     DEFAULT_URL,
     NotThereError,
@@ -30,14 +32,12 @@ from pharox_redis.cli.lease_release_command import release
 from pharox_redis.cli.listing import Row, Span, print_fields, print_json_array, print_rows
 from pharox_redis.cli.naming import SomeConsumerOption, SomePoolOption, read_ids
 from pharox_redis.cli.options import JsonOption, ShowSecretsOption
-from pharox_redis.cli.output import print_json
+from pharox_redis.cli.output import print_json, printable
 from pharox_redis.cli.shapes import lease_json, proxy_json
 from pharox_redis.urls import proxy_url
 
 if TYPE_CHECKING:
     from pharox_redis.storage import RedisStorage
-
-_COLUMNS = ("id", "consumer", "pool", "proxy", "held", "left")
 
 lease_app = typer.Typer(help="List, show and release leases.", no_args_is_help=True)
 lease_app.command("release")(release)
@@ -70,7 +70,8 @@ def list_some(
             )
         else:
             rows = ([_row(lease, name, clock.now()) for lease, name in page] for page in pages)
-            print_rows(_COLUMNS, rows, "There are no such leases.")
+            names = [each.pool.name for each in figures]
+            print_rows(_columns(names, one=pool is not None), rows, "There are no such leases.")
 
 
 @lease_app.command("show")
@@ -119,6 +120,19 @@ def _held(
         for page in lease_pages(storage, pool_id):
             names = consumers_of(storage, page)
             yield [(lease, names.get(lease.consumer_id)) for lease in page]
+
+
+def _columns(pools: Iterable[str], one: bool) -> Sequence[Column]:
+    # The names of all pools are known beforehand; of one pool, it is known already.
+    longest = max((cell_len(printable(name)) for name in pools), default=0)
+    return (
+        Column("id", 6, needs=ID_WIDTH),
+        Column("consumer", 5, least=10, wants=12),
+        Column("pool", 0 if one else 3, least=8, needs=longest),
+        Column("proxy", 1, needs=ID_WIDTH),
+        number("held", 2, needs=7),
+        number("left", 4, needs=7),
+    )
 
 
 def _row(lease: Lease, consumer: str | None, now: datetime) -> Row:

@@ -1,25 +1,25 @@
 """Lists of any length: a table on a terminal, tab-separated lines elsewhere, or one JSON array.
 
 Rows come in pages and are written page by page, so that the first are there at once and none is
-kept. A terminal's columns are as wide as the first page asks for, and a row stays one line, so that
-an id can be copied from it; terminals wrap it. Lines for programs have the columns' names first,
-plain numbers (seconds for times), nothing where there is nothing, and texts with everything escaped
-that would break a line or steer a terminal.
+kept. On a terminal a row is one line that fits it (see `columns`); the first rows decide which
+columns there are and how wide they are. Lines for programs have the columns' names first, plain
+numbers (seconds for times), nothing where there is nothing, and texts with everything escaped that
+would break a line or steer a terminal.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from rich.cells import cell_len
-from rich.table import Table
-
+from pharox_redis.cli.columns import Column, Layout
 from pharox_redis.cli.output import error_console, printable, result_console
 
-_ENDLESS = 1 << 20
+_FIRST_ROWS = 50
+_PATIENCE = 0.3  # seconds
 
 
 class Span(NamedTuple):
@@ -32,12 +32,12 @@ Cell: TypeAlias = str | int | Span | None
 Row: TypeAlias = Sequence[Cell]
 
 
-def print_rows(columns: Sequence[str], pages: Iterable[Sequence[Row]], nothing: str) -> int:
+def print_rows(columns: Sequence[Column], pages: Iterable[Sequence[Row]], nothing: str) -> int:
     """Print rows as they come, and ``nothing`` if there are none; return how many."""
     console = result_console()
     show = _Terminal(columns) if console.is_terminal else _Lines(columns)
     count = 0
-    for page in pages:
+    for page in _begun(pages) if console.is_terminal else pages:
         if page:
             show.print(page)
             count += len(page)
@@ -70,9 +70,23 @@ def print_json_array(pages: Iterable[Sequence[Any]]) -> int:
     return count
 
 
+def _begun(pages: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+    """Yield pages, the first of them made of several small ones, as long as nobody waits for it:
+    the widths are decided by more rows than those of a small pool."""
+    pages = iter(pages)
+    first: list[Row] = []
+    patience = time.monotonic() + _PATIENCE
+    for page in pages:
+        first += page
+        if len(first) >= _FIRST_ROWS or (first and time.monotonic() > patience):
+            break
+    yield first
+    yield from pages
+
+
 class _Lines:
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._heading: str | None = "\t".join(columns)
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._heading: str | None = "\t".join(column.name for column in columns)
 
     def print(self, page: Sequence[Row]) -> None:
         self._print_heading()
@@ -91,36 +105,27 @@ class _Lines:
 
 
 class _Terminal:
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
-        # Of each column: how wide the first page is, and whether it has numbers.
-        self._layout: list[tuple[int, bool]] = []
+        self._layout: Layout | None = None
         self._console = result_console()
 
     def print(self, page: Sequence[Row]) -> None:
-        rows = [[_shown(cell) for cell in row] for row in page]
-        first = not self._layout
-        if first:
-            self._layout = [
-                (max(map(cell_len, texts)), any(isinstance(cell, int | Span) for cell in cells))
-                for texts, cells in zip(
-                    zip(self._columns, *rows, strict=True), zip(*page, strict=True), strict=True
-                )
-            ]
-        table = Table(box=None, show_header=first, pad_edge=False, padding=(0, 2, 0, 0))
-        for name, (width, is_number) in zip(self._columns, self._layout, strict=True):
-            table.add_column(
-                name.upper(),
-                justify="right" if is_number else "left",
-                min_width=width,
-                no_wrap=True,
-            )
-        for row in rows:
-            table.add_row(*row)
-        self._console.print(table, width=_ENDLESS, crop=False)
+        rows = [[self._shown(cell) for cell in row] for row in page]
+        if self._layout is None:
+            unicode = self._console.encoding.startswith("utf")
+            ellipsis = "\N{HORIZONTAL ELLIPSIS}" if unicode else "..."
+            self._layout = Layout(self._columns, rows, self._console.width, ellipsis)
+            self._console.print(self._layout.heading(), style="bold")
+        self._console.print("\n".join(map(self._layout.line, rows)))
 
     def finish_empty(self, nothing: str) -> None:
         self._console.print(nothing)
+
+    def _shown(self, cell: Cell) -> str:
+        # As it will be written, since an escape is wider than the letter it stands for.
+        encoding = self._console.encoding
+        return _shown(cell).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _plain(cell: Cell) -> str:

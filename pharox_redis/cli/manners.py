@@ -106,7 +106,9 @@ def _ending_well(line: Sequence[str]) -> Iterator[None]:
         _to_nowhere(sys.stdout)
         raise typer.Exit(exits.FAILED) from None
     except typer.TyperException as error:
-        error.message = _without_secrets(error.message, line)
+        # What pydantic puts before a sentence says nothing to whoever types commands.
+        message = error.message.removeprefix("Value error, ")
+        error.message = _without_secrets(message, line)
         raise
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pharox.models import ProxyPool
 
+from pharox_redis.cli.columns import Column, number
 from pharox_redis.cli.connection import (
     DEFAULT_URL,
     NotThereError,
@@ -26,6 +27,15 @@ from pharox_redis.cli.shapes import figures_json, pool_json
 if TYPE_CHECKING:
     from pharox_redis.models import PoolFigures
     from pharox_redis.storage import RedisStorage
+
+_COLUMNS = (
+    Column("pool", 6, least=8),
+    Column("id", 5),
+    number("proxies", 3),
+    number("available", 4),
+    number("leases", 2),
+    Column("description", 1, least=11, extra=True),
+)
 
 pool_app = typer.Typer(help="Make, show, rename and delete pools.", no_args_is_help=True)
 
@@ -90,8 +100,7 @@ def list_all(
         )
         for each in pools
     ]
-    columns = ("pool", "id", "proxies", "available", "leases", "description")
-    print_rows(columns, [rows], "There are no pools.")
+    print_rows(_COLUMNS, [rows], "There are no pools.")
 
 
 @pool_app.command("show")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 from pharox.models import Proxy, ProxyStatus
+from rich.cells import cell_len
 
+from pharox_redis.cli.columns import ID_WIDTH, Column, number
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.finding import consumers_of, count_leases_on, leases_on, proxy_pages, up_to
 from pharox_redis.cli.listing import (
@@ -31,9 +34,6 @@ if TYPE_CHECKING:
 
     from pharox_redis.models import ProxyState
     from pharox_redis.storage import RedisStorage
-
-_COLUMNS = ("id", "pool", "proxy", "status", "leases", "limit", "latency_ms", "country", "city",
-            "source")  # fmt: skip
 
 proxy_app = typer.Typer(help="List, show, add, change and delete proxies.", no_args_is_help=True)
 proxy_app.command("add")(add)
@@ -92,7 +92,7 @@ def list_some(
             )
         else:
             rows = ([_row(of, state, show_secrets) for of, state in page] for page in pages)
-            print_rows(_COLUMNS, rows, "There are no such proxies.")
+            print_rows(_columns(pools, one=pool is not None), rows, "There are no such proxies.")
 
 
 @proxy_app.command("show")
@@ -239,6 +239,23 @@ def _so_far(count: int, done: str) -> str:
 def _state_json(pool: ProxyPool, state: ProxyState, secrets: bool) -> dict[str, object]:
     more = {"pool_name": pool.name, "latency_ms": state.latency_ms, "retired": state.retired}
     return proxy_json(state.proxy, secrets, **more)
+
+
+def _columns(pools: Iterable[ProxyPool], one: bool) -> Sequence[Column]:
+    # The names of all pools are known beforehand; of one pool, it is known already.
+    longest = max((cell_len(printable(pool.name)) for pool in pools), default=0)
+    return (
+        Column("id", 10, needs=ID_WIDTH),
+        Column("pool", 0 if one else 7, least=12, needs=longest),
+        Column("proxy", 9, least=22, wants=28),
+        Column("status", 8, wants=8),
+        number("leases", 6),
+        number("limit", 5, wants=9),
+        number("latency_ms", 4),
+        Column("country", 3, least=7, extra=True),
+        Column("city", 2, least=8, extra=True),
+        Column("source", 1, least=8, extra=True),
+    )
 
 
 def _row(pool: ProxyPool, state: ProxyState, secrets: bool) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pharox_redis.cli.columns import Column, number
 from pharox_redis.cli.connection import DEFAULT_URL, PrefixOption, UrlOption, storage_for
 from pharox_redis.cli.finding import figures_of
 from pharox_redis.cli.listing import print_rows
@@ -10,8 +11,19 @@ from pharox_redis.cli.options import JsonOption
 from pharox_redis.cli.output import print_json
 from pharox_redis.cli.shapes import figures_json
 
-_COLUMNS = ("pool", "total", "active", "available", "saturated", "leased", "leases", "views",
-            "acquired", "missed", "reclaimed")  # fmt: skip
+_COLUMNS = (
+    Column("pool", 11, least=12),
+    number("total", 8),
+    number("active", 5),
+    number("available", 10),
+    number("saturated", 4),
+    number("leased", 3),
+    number("leases", 9),
+    number("views", 1),
+    number("acquired", 7),
+    number("missed", 6),
+    number("reclaimed", 2),
+)
 
 
 def stats(

@@ -10,6 +10,7 @@ from pharox.models import Proxy
 from typer.testing import CliRunner, Result
 
 from pharox_redis import RedisStorage, Settings
+from pharox_redis.cli import output
 from pharox_redis.cli.commands import app
 
 Command = Callable[..., Result]
@@ -49,6 +50,17 @@ def command(
         return result
 
     return run
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the output of ``command`` a terminal, as wide as the variable ``COLUMNS`` says."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    class Screen(output._Output):
+        is_terminal = True
+
+    monkeypatch.setattr(output, "_Output", Screen)
 
 
 @pytest.fixture

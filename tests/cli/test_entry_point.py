@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from pharox_redis import __version__
 from pharox_redis.cli.commands import app
 
 HIDE = "import sys; sys.modules[{0!r}] = None; sys.argv = ['pharox-redis', 'stats']; "
@@ -62,6 +63,18 @@ def test_importing_lists_needs_no_redis_client() -> None:
 @pytest.mark.parametrize("args", [["nonsense"], ["stats", "--nonsense"], ["stats", "extra"]])
 def test_usage_errors_are_exit_code_2(args: list[str]) -> None:
     assert CliRunner().invoke(app, args).exit_code == 2
+
+
+def test_a_wrong_choice_is_said_in_plain_words() -> None:
+    result = CliRunner().invoke(app, ["proxy", "list", "--status", "bogus"])
+    assert result.exit_code == 2
+    assert "'bogus' is not one of 'active'" in result.stderr
+    assert "Value error" not in result.stderr
+
+
+def test_the_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"pharox-redis {__version__}\n")
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -49,9 +49,8 @@ def test_every_pool_has_its_numbers(command: Command) -> None:
     ]
 
 
-@pytest.mark.usefixtures("busy")
-def test_on_a_terminal_it_is_a_table(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+@pytest.mark.usefixtures("busy", "on_terminal")
+def test_on_a_terminal_it_is_a_table(command: Command) -> None:
     lines = re.sub(r"\x1b\[[0-9]*m", "", command("stats").stdout).splitlines()
     assert [line.split() for line in lines] == [
         [name.upper() for name in COLUMNS],

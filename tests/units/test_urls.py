@@ -37,7 +37,6 @@ def test_a_masked_one_has_the_user_only() -> None:
 @pytest.mark.parametrize(
     ("host", "shown"),
     [("2001:db8::1", "[2001:db8::1]"), ("192.0.2.1", "192.0.2.1"), ("a.b", "a.b")],
-    [("2001:db8::1", "[2001:db8::1]"), ("192.0.2.1", "192.0.2.1"), ("a.b", "a.b")],
 )
 def test_hosts(host: str, shown: str) -> None:
     made = make_proxy(POOL, host=host, port=8080, protocol=ProxyProtocol.SOCKS5)
