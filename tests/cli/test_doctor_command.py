@@ -51,7 +51,8 @@ def test_what_cannot_be_mended_stands(command: Command, stored: RedisStorage) ->
     stored.client.delete(Keys(stored.settings.key_prefix).doc(pool.id, str(proxy.id)))
     result = command("doctor", "--repair")
     assert result.exit_code == 5
-    assert "Save the proxy again under its id, or delete it." in result.stdout
+    assert "Delete it: pharox-redis proxy delete ID" in result.stdout
+    assert stored.acquire_lease("shop", "c", 60) is None, "it is not out of use"
     assert result.stdout.splitlines()[-1].endswith("1 still wrong.")
 
 
